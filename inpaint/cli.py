@@ -1,0 +1,227 @@
+"""The command line: `python -m inpaint fill|train|evaluate|doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import inpaint
+from inpaint.settings import SAMPLERS, Settings
+
+EXAMPLE = "example: python -m inpaint fill photo.jpg --mask mask.png -o filled.png"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; bad input ends in one sentence on standard error and exit status 2."""
+    options = _parser().parse_args(arguments)
+    # A closed terminal or `kill` ends the work as Ctrl+C does, through the same clean-up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(options.command(options))
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"inpaint: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("inpaint: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inpaint", description="Fill parts of pictures by diffusion.", epilog=EXAMPLE
+    )
+    parser.add_argument("--version", action="version", version=inpaint.__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    fill = commands.add_parser("fill", help="fill the masked part of a picture", epilog=EXAMPLE)
+    fill.add_argument("picture", help="the picture: PNG, JPEG, WebP, TIFF, BMP or GIF")
+    fill.add_argument("--mask", help="white = fill; without it, transparent pixels are filled")
+    fill.add_argument("-o", "--output", required=True, type=Path, help="where to write the result")
+    default = {field.name: field.default for field in fields(Settings)}
+    for name, kind, text in (
+        ("model", str, "a model's name, or a folder that holds one"),
+        ("steps", int, "denoising steps at the coarsest level"),
+        ("strength", float, "noise to start from, above 0 and at most 1"),
+        ("resample", int, "times that stretches of steps are walked"),
+        ("jump", int, "length of such a stretch in steps"),
+        ("eta", float, "fresh noise per step, 0 to 1"),
+        ("seed", int, "the same seed gives the same result"),
+        ("candidates", int, "number of fills; more than one are written as NAME-1, NAME-2, ..."),
+        ("grow", int, "pixels by which the mask is widened"),
+        ("feather", int, "width of the blend inside the mask, in pixels"),
+    ):
+        fill.add_argument(
+            f"--{name}",
+            type=kind,
+            default=default[name],
+            help=f"{text} ({'by sampler' if default[name] is None else '%(default)s'})",
+        )
+    fill.add_argument("--sampler", choices=SAMPLERS, default=default["sampler"])
+    fill.add_argument("--device", default="auto", help="auto, cuda, xpu, mps or cpu (%(default)s)")
+    fill.add_argument("--json", action="store_true", help="print what was done as JSON")
+    fill.set_defaults(command=_fill)
+
+    train = commands.add_parser("train", help="train a model on a folder of photographs")
+    train.add_argument("--data", required=True, type=Path, help="a folder of photographs")
+    train.add_argument("--preset", default="tiny", help="tiny or base (%(default)s)")
+    train.add_argument("--minutes", required=True, type=float, help="how long to train")
+    train.add_argument("--out", required=True, type=Path, help="the folder to write the model to")
+    train.add_argument("--init-from", type=Path, help="a model folder whose weights to start from")
+    train.add_argument("--resume", action="store_true", help="go on where --out was stopped")
+    train.set_defaults(command=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure fills on a folder of photographs")
+    evaluate.add_argument("--pictures", required=True, type=Path, help="a folder of photographs")
+    evaluate.add_argument("--size", type=int, default=128, help="side of the crops (%(default)s)")
+    evaluate.add_argument("--count", type=int, default=200, help="number of crops (%(default)s)")
+    evaluate.add_argument(
+        "--masks",
+        type=_names,
+        default=("thin", "wide", "box", "half"),
+        metavar="NAME,...",
+        help="families of masks: thin, wide, box, half, line (all but the last)",
+    )
+    evaluate.add_argument(
+        "--methods",
+        type=_names,
+        default=(),
+        metavar="NAME,...",
+        help="models, and telea, ns, biharmonic, patchmatch, repaint, repaint-short (all here)",
+    )
+    evaluate.add_argument("--model", help="one more model, a name or a folder; repaint uses it too")
+    evaluate.add_argument("--seed", type=int, default=0, help="decides crops, holes and fills")
+    evaluate.add_argument("--json", type=Path, help="a file to write the numbers to")
+    evaluate.add_argument("--sheet", type=Path, help="a PNG to draw fills side by side in")
+    evaluate.add_argument(
+        "--train", type=Path, help="training pictures, to look for memorised ones"
+    )
+    evaluate.set_defaults(command=_evaluate)
+
+    doctor = commands.add_parser("doctor", help="say what this machine offers and what is used")
+    doctor.add_argument("--device", default="auto", help="auto, cuda, xpu, mps or cpu")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _fill(options: argparse.Namespace) -> int:
+    # Checked before the work: a wrong name must not cost a fill.
+    known = {field.name: field.default for field in fields(Settings)}
+    settings: dict[str, Any] = {name: getattr(options, name, known[name]) for name in known}
+    Settings.of(**settings)
+    from inpaint import pictures
+
+    pictures.format_of(options.output)
+    if not options.output.parent.is_dir():
+        raise ValueError(
+            f"There is no folder '{options.output.parent}' to write to; make it first."
+        )
+    if not options.output.parent.is_dir():
+        raise ValueError(f"There is no folder {options.output.parent}; make it first.")
+    from inpaint.editing import Moment, edit
+
+    bar = _Bar()
+
+    def show(moment: Moment) -> None:
+        bar.show(moment.number, moment.total, moment.stage)
+
+    result = edit(options.picture, options.mask, device=options.device, progress=show, **settings)
+    bar.clear()
+    files = []
+    for number, candidate in enumerate(result.candidates, 1):
+        path = options.output
+        if len(result.candidates) > 1:
+            path = path.with_stem(f"{path.stem}-{number}")
+        files.append(str(candidate.save(path)))
+    report = {
+        "files": files,
+        "receipt": {"outside": result.receipt.outside, "changed": result.receipt.changed},
+        "seconds": round(result.seconds, 3),
+        "evaluations": result.evaluations,
+        "notes": list(result.notes),
+        "recipes": [candidate.recipe for candidate in result.candidates],
+    }
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        names = ", ".join(files)
+        print(f"{names}: {result.receipt}; {result.seconds:.1f} s", *result.notes, sep="\n")
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from inpaint.training import TrainSettings, train
+
+    train(
+        TrainSettings(
+            data=options.data,
+            preset=options.preset,
+            minutes=options.minutes,
+            out=options.out,
+            init_from=options.init_from,
+            resume=options.resume,
+        )
+    )
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from inpaint.tools.evaluate import Evaluation, evaluate
+
+    values = {name: getattr(options, name) for name in Evaluation.__dataclass_fields__}
+    wanted, bar, last = Evaluation(**values), _Bar(), ""
+
+    def show(done: int, total: int, stage: str) -> None:
+        nonlocal last
+        bar.show(done, total, stage)
+        if not bar.on and stage != last:  # a log gets a line for each stage
+            print(f"inpaint: {done} of {total} crops, {stage}", file=sys.stderr, flush=True)
+        last = stage
+
+    text = evaluate(wanted, show)
+    bar.clear()
+    print(text)
+    return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import platform
+
+    import torch
+
+    from inpaint import devices
+    from inpaint.catalog import MODELS
+
+    print(f"inpaint {inpaint.__version__}, Python {platform.python_version()}")
+    print(f"torch {torch.__version__}, CPU instructions {torch.backends.cpu.get_cpu_capability()}")
+    found = [name for name in devices.DEVICES[1:] if devices.available(name)]
+    print(f"devices here: {', '.join(found)}")
+    print(f"used: {devices.pick(options.device).why}")
+    for name, spec in MODELS.items():
+        print(f"model {name}: {'ready' if spec.here() else 'not here'}. {spec.tip}")
+    return 0
+
+
+class _Bar:
+    """One line on a terminal that says how far the work is; silent where nobody looks."""
+
+    def __init__(self) -> None:
+        self.on = sys.stderr.isatty()
+
+    def show(self, number: int, total: int, stage: str) -> None:
+        if self.on:
+            filled = 30 * number // total
+            bar = "█" * filled + "·" * (30 - filled)
+            print(f"\r\x1b[K{bar} {number}/{total} {stage}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self.on:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,118 @@
+"""Which device does the arithmetic, how much of it at a time, and what happens when memory ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+
+DEVICES = ("auto", "cuda", "xpu", "mps", "cpu")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where and how a model runs.
+
+    Attributes
+    ----------
+    name : str
+        A torch device: cuda, xpu, mps or cpu.
+    dtype : torch.dtype
+        What the network computes in. Samplers and patches stay float32.
+    batch : int
+        Candidates denoised at once. 1 on a CPU, where a batch of four takes about four times as
+        long and would make a result depend on how many were asked for.
+    tile : float
+        Side of a model's tiles as a fraction of its own choice; less when memory was short.
+    why : str
+        One sentence for `doctor` and the page.
+    """
+
+    name: str
+    dtype: torch.dtype
+    batch: int
+    why: str
+    tile: float = 1.0
+
+
+def available(name: str) -> bool:
+    """Say whether torch can use the device here."""
+    if name == "cuda":
+        return torch.cuda.is_available()
+    if name == "xpu":
+        return hasattr(torch, "xpu") and torch.xpu.is_available()
+    if name == "mps":
+        return torch.backends.mps.is_available()
+    return name == "cpu"
+
+
+def pick(name: str = "auto") -> Device:
+    """Choose a device; `auto` takes the first of cuda, xpu, mps and cpu that is here.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the device is not here.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {name!r}")
+    if name == "auto":
+        name = next(device for device in DEVICES[1:] if available(device))
+        reason = "the fastest found here"
+    elif available(name):
+        reason = "asked for"
+    else:
+        raise ValueError(f"device {name} is not available here; use auto or cpu")
+    if name == "cuda":
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        label = torch.cuda.get_device_name()
+        return Device("cuda", dtype, 8, f"{label}, {reason}; 16-bit networks")
+    if name in ("xpu", "mps"):
+        return Device(name, torch.float32, 4, f"{name}, {reason}; 32-bit networks")
+    threads = torch.get_num_threads()
+    return Device("cpu", torch.float32, 1, f"CPU, {reason}; {threads} threads, 32-bit networks")
+
+
+def rungs(device: Device) -> Iterator[tuple[Device, str]]:
+    """Yield the device as it is, then ever more frugal ways to do the same, with what changed."""
+    yield device, ""
+    if device.batch > 1:
+        yield replace(device, batch=1), "one candidate at a time"
+    yield replace(device, batch=1, tile=0.5), "with smaller tiles"
+    if device.name != "cpu":
+        yield pick("cpu"), "on the CPU"
+
+
+def with_fallback(device: Device, work: Callable[[Device], T]) -> tuple[T, str]:
+    """Do the work, stepping down the rungs while memory runs out.
+
+    Returns
+    -------
+    result, note
+        The note is empty if the first try succeeded, else one sentence that says what was done.
+
+    Raises
+    ------
+    MemoryError
+        If the last rung fails too.
+    """
+    for rung, change in rungs(device):
+        try:
+            return work(rung), f"Memory ran out, so this was made {change}." if change else ""
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if device.name == "cuda":
+            torch.cuda.empty_cache()
+    raise MemoryError("There is not enough memory for this fill; paint a smaller area.")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell memory's end from other errors: on a CPU torch raises a bare RuntimeError."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error)
+    return "not enough memory" in text or "can't allocate memory" in text

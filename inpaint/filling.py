@@ -1,0 +1,287 @@
+"""Fills one region, coarse to fine and tile by tile, with any model and any sampler.
+
+A region is shrunk until the model can grasp its holes, filled there from noise, and enlarged step
+by step; each finer level noises the enlarged fill to a middle level and denoises it again, so that
+structure comes from above and texture from the level itself. Holes too large for the model's tile
+are filled tile after tile, each seeing the ones before it as known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from inpaint.denoiser import Denoiser, seeded_noise, watched
+from inpaint.operators import KnownPixels
+from inpaint.regions import Region, enlarge, shrink, spread, tiles
+from inpaint.samplers import SAMPLERS, start
+from inpaint.schedule import cosine_levels
+from inpaint.settings import Settings
+
+
+class Level(Protocol):
+    """A model prepared for one level of the pyramid of one picture."""
+
+    @property
+    def guess(self) -> Tensor:
+        """(B, 3, H, W): what to noise and denoise."""
+
+    def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
+        """Return the denoiser of a tile: known (B, 3, h, w), mask (1, 1, h, w), 1 = hole."""
+
+
+L = TypeVar("L", bound=Level)
+
+
+class Model(Protocol[L]):
+    """What a fill needs to know of a model."""
+
+    @property
+    def tile(self) -> int:
+        """Largest side of a core that is filled at once, in pixels."""
+
+    @property
+    def batch(self) -> int | None:
+        """Most candidates that it can denoise at once; None for any number."""
+
+    @property
+    def refine(self) -> float:
+        """Strength to which an enlarged fill is noised on every finer level, (0, 1]."""
+
+    def context(self, side: int) -> int:
+        """Pixels to look at around holes with a longest side of `side`."""
+
+    def halvings(self, mask: Tensor) -> int:
+        """How often to halve a (1, 1, H, W) mask before the first fill."""
+
+    def level(self, known: Tensor, mask: Tensor, guess: Tensor, coarser: L | None) -> L:
+        """Prepare a level: known (1, 3, H, W), mask (1, 1, H, W), guess (B, 3, H, W)."""
+
+    def work(self, mask: Tensor) -> float:
+        """Arithmetic of one evaluation on a (1, 1, h, w) tile, in multiply-adds."""
+
+
+class Stopped(Exception):
+    """Raised by a progress callback to end the fill; what there is by then is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One run of the sampler on one tile of one level."""
+
+    level: int
+    """Halvings left to do: 0 is the picture's own resolution."""
+    region: Region
+    levels: tuple[float, ...]
+    evaluations: int
+    work: float
+    """Multiply-adds of one evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a fill reports after every evaluation.
+
+    Attributes
+    ----------
+    number, total : int
+        Evaluations done and planned.
+    stage : str
+        What is being done, for people.
+    estimate : callable
+        () -> the estimate of the region as it stands, (B, 3, H, W) in [-1, 1]; costs a resize.
+    """
+
+    number: int
+    total: int
+    stage: str
+    estimate: Callable[[], Tensor]
+
+
+def plan(model: Model[Any], mask: Tensor, settings: Settings, shrunken: float = 1.0) -> list[Pass]:
+    """List the passes that fill a (1, 1, H, W) mask, in order.
+
+    `shrunken` scales the model's tile, for machines short of memory.
+    """
+    # A guide that is only lightly noised keeps its structure: there is none to find further up.
+    depth = 0 if settings.strength <= model.refine else model.halvings(mask)
+    masks = [mask]
+    for _ in range(depth):
+        masks.append(shrink(masks[-1], masks[-1])[1])
+    while len(masks) > 1 and not masks[-1].any():
+        masks.pop()
+    side = max(32, int(model.tile * shrunken))
+    sampler, resample, jump = SAMPLERS[settings.sampler], settings.resample, settings.jump
+    passes = []
+    for level in reversed(range(len(masks))):
+        first = level == len(masks) - 1
+        steps = settings.steps if first else math.ceil(settings.steps / 2)
+        levels = cosine_levels(steps, settings.strength if first else model.refine)
+        for region in tiles(masks[level], side, model.context(side)):
+            passes.append(
+                Pass(
+                    level,
+                    region,
+                    tuple(levels),
+                    sampler.evaluations(steps, resample, jump),
+                    model.work(region.crop(masks[level])),
+                )
+            )
+    return passes
+
+
+def fill(
+    model: Model[Any],
+    picture: Tensor,
+    mask: Tensor,
+    settings: Settings,
+    seeds: list[int],
+    on_step: Callable[[Step], None] = lambda step: None,
+    shrunken: float = 1.0,
+) -> tuple[Tensor, bool]:
+    """Fill the holes of a region.
+
+    Parameters
+    ----------
+    model : Model
+        What denoises.
+    picture : Tensor
+        (1, 3, H, W) in [-1, 1]. What the holes contain matters only for a strength below 1.
+    mask : Tensor
+        (1, 1, H, W), 1 = repaint, 0 = known.
+    settings : Settings
+        Sampler, steps, strength, resample count, jump length and eta.
+    seeds : list of int
+        One for each candidate.
+    on_step : callable
+        Called after every evaluation; may raise `Stopped`.
+    shrunken : float
+        As for `plan`.
+
+    Returns
+    -------
+    filled, finished
+        filled is (len(seeds), 3, H, W) with the known pixels exact; finished is False if stopped.
+    """
+    passes = plan(model, mask, settings, shrunken)
+    if not passes:
+        return picture.expand(len(seeds), -1, -1, -1).clone(), True
+    pyramid = [(picture, mask)]
+    # The least trace of what was there would tint what comes: at full strength none is left.
+    guide = spread(picture, mask) if settings.strength == 1 else picture
+    for _ in range(passes[0].level):
+        pyramid.append(shrink(*pyramid[-1]))
+        guide = shrink(guide, torch.zeros_like(mask[..., : guide.shape[-2], : guide.shape[-1]]))[0]
+    noise = seeded_noise(seeds)
+    sampler = SAMPLERS[settings.sampler]
+    total, done = sum(p.evaluations for p in passes), 0
+    level = passes[0].level
+    known, holes = pyramid[level]
+    # A shrunken guide's rim mixes in the holes; the known pixels' does not.
+    x = torch.where(holes > 0, guide, known).expand(len(seeds), -1, -1, -1).clone()
+    prepared = model.level(known, holes, x, None)
+    left = holes
+    try:
+        for now in passes:
+            while level > now.level:
+                level -= 1
+                known, holes = pyramid[level]
+                finer = enlarge(x, (known.shape[-1], known.shape[-2]))
+                finer = torch.where(holes > 0, finer, known)
+                prepared = model.level(known, holes, finer, prepared)
+                x, left = prepared.guess, holes
+            region = now.region
+            window, hole = region.crop(x).clone(), region.crop(left).clone()
+            operator = KnownPixels(window, hole)
+            stage = _stage(level, passes[0].level)
+            report = _Report(on_step, stage, total, done, x, operator, region, pyramid[: level + 1])
+            try:
+                filled = sampler.function(
+                    watched(prepared.denoiser(window, hole), report),
+                    start(window, now.levels[0], noise),
+                    now.levels,
+                    noise,
+                    operator,
+                    resample=settings.resample,
+                    jump=settings.jump,
+                    eta=settings.eta,
+                )
+            except Stopped:
+                x = _placed(x, region, report.estimate)
+                raise
+            x, done = _placed(x, region, filled), report.done
+            left = left.clone()
+            region.crop(left)[region.core_mask() > 0] = 0
+    except Stopped:
+        return _upwards(x, pyramid[: level + 1]), False
+    return x, True
+
+
+@dataclass(slots=True)
+class _Report:
+    """What a pass tells about its evaluations; holds the latest estimate for a Stop."""
+
+    on_step: Callable[[Step], None]
+    stage: str
+    total: int
+    done: int
+    canvas: Tensor
+    operator: KnownPixels
+    region: Region
+    pyramid: list[tuple[Tensor, Tensor]]
+    estimate: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.estimate = self.operator.pixels
+
+    def __call__(self, x0: Tensor, level: float) -> None:
+        """Take note of an evaluation; the signature is that of `watched`."""
+        self.done += 1
+        self.estimate = self.operator.project(x0)
+        view = partial(self.view, self.estimate)
+        self.on_step(Step(self.done, self.total, self.stage, view))
+
+    def view(self, estimate: Tensor) -> Tensor:
+        """Return the whole region at full size with an estimate in its place."""
+        return _upwards(_placed(self.canvas, self.region, estimate), self.pyramid)
+
+
+def _placed(canvas: Tensor, region: Region, window: Tensor) -> Tensor:
+    """Put a window's core into a copy of the canvas."""
+    out = canvas.clone()
+    view = region.crop(out)
+    view.copy_(torch.where(region.core_mask() > 0, window, view))
+    return out
+
+
+def _upwards(x: Tensor, sizes: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Enlarge an estimate of the last level of a pyramid to its first, known pixels exact."""
+    for known, mask in reversed(sizes[:-1]):
+        x = torch.where(mask > 0, enlarge(x, (known.shape[-1], known.shape[-2])), known)
+    return x
+
+
+def _stage(level: int, coarsest: int) -> str:
+    if level == coarsest:
+        return "finding the structure" if level else "filling"
+    return "adding detail" if level else "finishing the texture"
+
+
+def shuffled(seed: int, region: int) -> int:
+    """Return a seed of its own for each region of a picture, so that equal holes differ."""
+    return (seed * 1_000_003 + region * 7_919) % 2**63
+
+
+def overall(passes: Iterator[Pass] | list[Pass]) -> tuple[int, float]:
+    """Add up the evaluations and multiply-adds of a plan."""
+    evaluations = work = 0.0
+    for p in passes:
+        evaluations += p.evaluations
+        work += p.evaluations * p.work
+    return int(evaluations), work

@@ -1,0 +1,25 @@
+"""The only pixel boundary: bytes to `Picture` and back, with limits and typed errors.
+
+Pixels are kept as the file stores them, so that what is not repainted can be written back to the
+byte. Pillow decodes 8-bit pictures, OpenCV the 16-bit colour that Pillow would reduce to 8, and
+the two lossless formats that people edit in, PNG and TIFF, are encoded here. A JPEG that is
+saved again keeps its own coefficients wherever nothing was changed.
+"""
+
+from inpaint.pictures.picture import EXTENSIONS, MAX_PIXELS, Picture, PictureError
+from inpaint.pictures.reading import embedded_text, read
+from inpaint.pictures.writing import encode, format_of, preview, save_format, write
+
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "Picture",
+    "PictureError",
+    "embedded_text",
+    "encode",
+    "format_of",
+    "preview",
+    "read",
+    "save_format",
+    "write",
+]

@@ -1,0 +1,117 @@
+"""EXIF orientation and thumbnail, and small texts inside XMP."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+from html import escape, unescape
+from typing import Any
+
+import numpy as np
+
+from inpaint.pictures.picture import Picture
+
+_XMP_TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))[1-8]")
+_XMP_START = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
+_XMP_START += b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+_XMP_END = b"</rdf:RDF></x:xmpmeta>"
+_OURS = b'<rdf:Description rdf:about="" xmlns:inpaint="urn:inpaint:text"'
+_OUR_BLOCK = re.compile(re.escape(_OURS) + rb'((?:\s+inpaint:[\w-]+="[^"]*")*)\s*/>')
+
+
+def upright(
+    pixels: np.ndarray,
+    alpha: np.ndarray | None,
+    format_: str,
+    icc: bytes | None,
+    exif: bytes | None,
+    extras: dict[str, Any],
+) -> Picture:
+    """Apply the orientation that EXIF asks for, once, and say so in the metadata."""
+    exif, orientation = settle_exif(exif) if exif else (None, 1)
+    if orientation > 1:
+        pixels = turn(pixels, orientation)
+        alpha = None if alpha is None else turn(alpha, orientation)
+        if "xmp" in extras:  # some readers take the orientation from there
+            extras["xmp"] = _XMP_TURN.sub(rb"\g<1>1", extras["xmp"])
+        if format_ == "JPEG":
+            extras["orientation"] = orientation
+    return Picture(pixels, alpha, format_, icc, exif, extras)
+
+
+def as_stored(picture: Picture) -> Picture:
+    """Undo `upright` for a picture from a JPEG, whose blocks lie as it was stored."""
+    orientation = picture.extras.get("orientation", 1)
+    exif, _ = settle_exif(picture.exif or b"", orientation)
+    if settle_exif(exif)[1] != orientation or orientation == 1:
+        return picture  # nothing to undo, or its EXIF was taken away
+    back = {6: 8, 8: 6}.get(orientation, orientation)  # the others undo themselves
+    extras = dict(picture.extras)
+    if "xmp" in extras:
+        extras["xmp"] = _XMP_TURN.sub(rb"\g<1>%d" % orientation, extras["xmp"])
+    alpha = None if picture.alpha is None else turn(picture.alpha, back)
+    pixels = turn(picture.pixels, back)
+    return replace(picture, pixels=pixels, alpha=alpha, exif=exif, extras=extras)
+
+
+def turn(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Bring an (H, W, ...) array stored with an EXIF orientation of 1 to 8 upright."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(array[::rows, ::columns])
+
+
+def settle_exif(exif: bytes, settled: int = 1) -> tuple[bytes, int]:
+    """Return EXIF with a settled orientation and no thumbnail, and the orientation it had.
+
+    It is changed in place, so that offsets inside maker notes stay true. The thumbnail goes
+    because it would still show what the edit removes.
+    """
+    data = bytearray(exif.removeprefix(b"Exif\0\0"))
+    orientation = 1
+    try:
+        order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
+
+        def number(kind: str, at: int) -> int:
+            return int(struct.unpack_from(order + kind, data, at)[0])
+
+        first = number("I", 4)
+        end = first + 2 + 12 * number("H", first)
+        for at in range(first + 2, end, 12):
+            if number("H", at) == 0x0112:
+                orientation = number("I" if number("H", at + 2) == 4 else "H", at + 8)
+                struct.pack_into(order + "HIHH", data, at + 2, 3, 1, settled, 0)
+        if second := number("I", end):
+            struct.pack_into(order + "I", data, end, 0)
+            entries = range(second + 2, second + 2 + 12 * number("H", second), 12)
+            tags = {number("H", at): number("I", at + 8) for at in entries}
+            start, length = tags.get(0x0201, 0), tags.get(0x0202, 0)
+            data[start : start + length] = bytes(len(data[start : start + length]))
+    except (KeyError, struct.error):
+        pass  # damaged EXIF is kept as it is
+    return bytes(data), orientation if 1 <= orientation <= 8 else 1
+
+
+def add_to_xmp(xmp: bytes | None, text: Mapping[str, str]) -> bytes | None:
+    """Put texts into an XMP packet, replacing those that an earlier edit put there."""
+    if not text:
+        return xmp
+    if not xmp or b"</rdf:RDF>" not in xmp:
+        xmp = _XMP_START + _XMP_END
+    pairs = {**text_in_xmp(xmp), **text}
+    body = "".join(f' inpaint:{key}="{escape(value)}"' for key, value in pairs.items())
+    head, _, tail = _OUR_BLOCK.sub(b"", xmp).rpartition(b"</rdf:RDF>")
+    return head + _OURS + body.encode() + b"/></rdf:RDF>" + tail
+
+
+def text_in_xmp(data: bytes) -> dict[str, str]:
+    """Find the texts that `add_to_xmp` put into a packet, or into a file that holds one."""
+    found = {}
+    for block in _OUR_BLOCK.findall(data):
+        for key, value in re.findall(rb'inpaint:([\w-]+)="([^"]*)"', block):
+            found[key.decode()] = unescape(value.decode("utf-8", "replace"))
+    return found

@@ -1,0 +1,177 @@
+"""TIFF: the first page, 8 or 16 bit, in and out."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+from inpaint.pictures.metadata import turn, upright
+from inpaint.pictures.picture import Picture, PictureError, check_size
+from inpaint.pictures.png import decode_cv2
+
+# Tags that say how the pixels are stored: written anew. All others are metadata and kept.
+_LAYOUT = {
+    *range(254, 260), *range(262, 267), 273, 274, *range(277, 284), 284, 290, 291, 292, 293, 296,
+    301, *range(317, 326), 330, 332, 334, 338, 339, 340, 341, 342, 347, *range(512, 522),
+    *range(529, 533), 700, 34675, 34377, 37724, 40965,
+}  # fmt: skip
+_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_DEFLATE = (8, 32946)
+_STRIP = 1 << 18  # bytes, about
+
+
+def _directory(data: bytes) -> ImageFileDirectory_v2:
+    tags = ImageFileDirectory_v2(data[: 16 if b"+" in data[2:4] else 8])
+    file = io.BytesIO(data)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def is_white_zero(image: Image.Image) -> bool:
+    """Tell whether 0 means white in a TIFF that Pillow opened."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(262) == 0
+
+
+def _several(value: object) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def decode16(data: bytes, max_pixels: int) -> Picture | None:
+    """Decode 16-bit colour or alpha; None for what Pillow decodes without loss."""
+    tags = _directory(data)
+    check_size((int(tags.get(256, 0)), int(tags.get(257, 0))), max_pixels)
+    bits, samples = set(_several(tags.get(258, 1))), tags.get(277, 1)
+    if bits - {1, 2, 4, 8, 16} or set(_several(tags.get(339, 1))) - {1, 4}:
+        raise PictureError(
+            f"This TIFF stores {max(bits)}-bit, signed or floating-point numbers. "
+            "Save it with 8 or 16 whole bits per channel first."
+        )
+    separate = tags.get(284, 1) == 2
+    if samples == 1 or (bits != {16} and not (separate and samples == 2)):
+        return None
+    colours = {1: 1, 2: 3, 5: 4}.get(tags.get(262, 2), 0)
+    if not colours or samples < colours:
+        raise PictureError("This TIFF has unusual colours. Save it as RGB or grey first.")
+    if colours == 3 and samples <= 4 and not separate:
+        array = decode_cv2(data)  # sets it upright too
+    else:
+        array = turn(_decode_rare(data), tags.get(274, 1))
+    pixels, alpha = np.ascontiguousarray(array[..., :colours]), None
+    kind = _several(tags.get(338, 2))[0]  # of the first extra channel: 1 and 2 mean alpha
+    if samples > colours and kind in (1, 2):
+        alpha = np.ascontiguousarray(array[..., colours])
+        if kind == 1:  # premultiplied
+            white = np.iinfo(pixels.dtype).max
+            scaled = pixels * (white / np.maximum(alpha, 1).astype(np.float64))[..., None]
+            pixels = np.rint(scaled.clip(0, white)).astype(pixels.dtype)
+    return upright(pixels, alpha, "TIFF", *metadata(data))
+
+
+def _decode_rare(data: bytes) -> np.ndarray:
+    """Decode grey with alpha, separate planes or CMYK, which OpenCV gets wrong."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        limit = int(np.prod(page.chunks)) * page.dtype.itemsize
+        for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+            part = data[start : start + length]
+            if len(part) < length:
+                raise ValueError("it is cut short")
+            if page.compression in _DEFLATE:  # tifffile itself would inflate without limit
+                if len(zlib.decompressobj().decompress(part, limit + 1)) > limit:
+                    raise ValueError("its compressed data are too long")
+            elif page.compression != 1:
+                raise PictureError("This TIFF is of a rare kind. Save it without compression.")
+        array = np.asarray(page.asarray())
+        return array if page.planarconfig == 1 else np.moveaxis(array, 0, -1)
+
+
+def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
+    """Return the ICC profile, EXIF made of the tags that are not layout, and the rest."""
+    tags = _directory(data)
+    extras: dict[str, Any] = {"raw": tags.get(259, 1) == 1}
+    if 282 in tags and 283 in tags:
+        scale = 2.54 if tags.get(296, 2) == 3 else 1.0
+        extras["dpi"] = (float(tags[282]) * scale, float(tags[283]) * scale)
+    if isinstance(xmp := tags.get(700), bytes):
+        extras["xmp"] = xmp
+    icc = tags.get(34675)
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+        for tag in _LAYOUT & set(exif):
+            del exif[tag]
+        block = exif.tobytes() if len(exif) else None
+    except Exception:  # metadata that nobody can parse must not cost the picture
+        block = None
+    return icc if isinstance(icc, bytes) else None, block, extras
+
+
+def encode(picture: Picture, xmp: bytes | None) -> bytes:
+    """Encode grey, RGB or CMYK, 8 or 16 bit, with alpha; deflated unless the source was raw."""
+    pixels, extras = picture.pixels, picture.extras
+    colours = pixels.shape[2]
+    if picture.alpha is not None:
+        pixels = np.concatenate([pixels, picture.alpha[..., None]], axis=2)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("<"))
+    height, width, samples = pixels.shape
+    tags = ImageFileDirectory_v2()
+    if picture.exif:
+        _add_exif(tags, picture.exif)
+    raw = bool(extras.get("raw"))
+    if not raw:
+        pixels[:, 1:] -= pixels[:, :-1].copy()  # horizontal differencing, modulo 2**bits
+        tags[317] = 2
+    rows = min(height, max(1, _STRIP // (width * samples * pixels.itemsize)))
+    strips = [pixels[at : at + rows].tobytes() for at in range(0, height, rows)]
+    if not raw:
+        strips = [zlib.compress(strip, 4) for strip in strips]
+    lengths = [len(strip) for strip in strips]
+    tags[256], tags[257], tags[258] = width, height, (8 * pixels.itemsize,) * samples
+    tags[259] = 1 if raw else 8
+    tags[262] = {1: 1, 3: 2, 4: 5}[colours]
+    tags[277], tags[278], tags[284] = samples, rows, 1
+    tags.tagtype[273] = tags.tagtype[279] = 4
+    tags[273] = tuple(int(start) for start in np.cumsum([0, *lengths[:-1]]))
+    tags[279] = tuple(lengths)
+    if samples > colours:
+        tags[338] = 2
+    if "dpi" in extras:
+        tags[282], tags[283] = extras["dpi"]
+        tags[296] = 2
+    if picture.icc:
+        tags.tagtype[34675] = 7
+        tags[34675] = picture.icc
+    if xmp:
+        tags.tagtype[700] = 1
+        tags[700] = xmp
+    out = io.BytesIO()
+    tags.save(out)
+    return out.getvalue() + b"".join(strips)
+
+
+def _add_exif(tags: ImageFileDirectory_v2, block: bytes) -> None:
+    """Put the metadata of an EXIF block among the tags, if Pillow can write all of it."""
+    found = ImageFileDirectory_v2()
+    try:
+        exif = Image.Exif()
+        exif.load(block)
+        for tag, value in exif.items():
+            if tag in (_EXIF, _GPS):
+                inner = dict(exif.get_ifd(tag))
+                inner.pop(_INTEROPERABILITY, None)  # a pointer to a directory left behind
+                found[tag] = inner
+            elif tag not in _LAYOUT:
+                found[tag] = value
+        found.tobytes()
+    except Exception:  # metadata that cannot be written must not cost the picture
+        return
+    for tag, value in found.items():
+        tags[tag] = value

@@ -1,0 +1,199 @@
+"""Writing: `Picture` to bytes, to a file, and to a small preview."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import secrets
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from inpaint.pictures import jpeg, png, tiff
+from inpaint.pictures.metadata import add_to_xmp, as_stored
+from inpaint.pictures.picture import EXTENSIONS, Picture, PictureError
+
+_CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of the colour space an ICC profile is for
+
+
+def save_format(picture: Picture) -> str:
+    """Return the format that keeps the picture best: its own, or PNG where that cannot.
+
+    GIF has no room for new colours, and the BMP written here none for alpha.
+    """
+    if picture.format == "GIF" or (picture.format == "BMP" and picture.alpha is not None):
+        return "PNG"
+    return picture.format
+
+
+def encode(
+    picture: Picture, format: str | None = None, *, text: Mapping[str, str] | None = None
+) -> bytes:
+    """Encode a picture as PNG, JPEG, WebP, TIFF or BMP; `save_format` by default.
+
+    PNG and TIFF keep every bit. JPEG, lossy WebP and BMP take 8 bits, JPEG and BMP put alpha
+    over white, and only JPEG and TIFF take CMYK. A JPEG keeps its source's tables and
+    orientation, and outside the blocks around what was edited its source's very coefficients,
+    unless its size was changed or its kind is rare. A WebP is lossless if its source was.
+
+    Parameters
+    ----------
+    text
+        Named texts to embed, such as {"inpaint": recipe}; BMP has no place for them.
+
+    Raises
+    ------
+    PictureError
+        If the format is unknown or cannot hold the picture.
+    """
+    format = format or save_format(picture)
+    text = dict(text or {})
+    if any(not re.fullmatch(r"[A-Za-z][\w-]{0,78}", key, re.ASCII) for key in text):
+        raise PictureError("A text's name is up to 79 letters, digits, '-' and '_'.")
+    if format not in ("PNG", "JPEG", "WEBP", "TIFF", "BMP"):
+        raise PictureError(f"A picture cannot be saved as {format}. Choose PNG instead.")
+    try:
+        if format == "TIFF":
+            return tiff.encode(picture, add_to_xmp(picture.extras.get("xmp"), text))
+        picture = _as_rgb(picture) if format != "JPEG" else as_stored(picture)
+        if format == "PNG":
+            return png.encode(picture, text)
+        return _encode_pillow(picture, format, text)
+    except Exception as error:
+        raise PictureError(f"This picture cannot be saved as {format}: {error}.") from error
+
+
+def _as_rgb(picture: Picture) -> Picture:
+    """Turn CMYK into RGB, for formats that do not have it."""
+    if picture.pixels.shape[2] != 4:
+        return picture
+    pixels = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
+    return replace(picture, pixels=pixels, icc=None)
+
+
+def _eight_bit(array: np.ndarray) -> np.ndarray:
+    """Round uint16 to uint8, 65535 to 255."""
+    if array.dtype == np.uint8:
+        return array
+    return np.take(np.rint(np.arange(65536) / 257).astype(np.uint8), array)
+
+
+def _to_image(picture: Picture) -> Image.Image:
+    """Make an 8-bit Pillow image: L, RGB, CMYK, LA or RGBA (CMYK without its alpha)."""
+    pixels = _eight_bit(picture.pixels)
+    if pixels.shape[2] == 4:
+        return Image.fromarray(pixels, "CMYK")
+    if picture.alpha is not None:
+        pixels = np.concatenate([pixels, _eight_bit(picture.alpha)[..., None]], axis=2)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    solid = Image.new(image.mode[:-1], image.size, "white")
+    solid.paste(image.convert(solid.mode), mask=image.getchannel("A"))
+    return solid
+
+
+def _encode_pillow(picture: Picture, format: str, text: Mapping[str, str]) -> bytes:
+    extras, image = picture.extras, _to_image(picture)
+    options: dict[str, Any] = {}
+    icc, channels = picture.icc, picture.pixels.shape[2]
+    if format == "WEBP":
+        if channels == 1:
+            image = image.convert("RGBA" if picture.alpha is not None else "RGB")
+            icc = icc if icc and _CHANNELS.get(icc[16:20]) == 3 else None
+        options |= {"lossless": bool(extras.get("lossless")), "quality": 95, "exact": True}
+    else:
+        image = _over_white(image)
+    if format == "JPEG":
+        options["quality"] = 95
+        options["subsampling"] = 0
+        if "qtables" in extras:
+            options = {"qtables": extras["qtables"], "progressive": extras["progressive"]}
+            if extras["subsampling"] >= 0:
+                options["subsampling"] = extras["subsampling"]
+        if comment := extras.get("comment"):
+            options["comment"] = comment
+    if format in ("JPEG", "WEBP"):
+        options["icc_profile"] = icc
+        if picture.exif:
+            options["exif"] = b"Exif\0\0" + picture.exif
+        if xmp := add_to_xmp(extras.get("xmp"), text):
+            options["xmp"] = xmp
+    if "dpi" in extras and format in ("JPEG", "BMP"):
+        options["dpi"] = extras["dpi"]
+    if format == "JPEG" and "jpeg" in extras:
+        shell = _saved(Image.new(image.mode, (1, 1)), format, options)
+        if data := jpeg.encode(image, extras["jpeg"], shell):
+            return data
+    return _saved(image, format, options)
+
+
+def _saved(image: Image.Image, format: str, options: Mapping[str, Any]) -> bytes:
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image.save(out, format, **options)
+    return out.getvalue()
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that a path's suffix asks for; PictureError if it names none."""
+    path = Path(path)
+    format = EXTENSIONS.get(path.suffix.lower())
+    if format in (None, "GIF"):
+        known = ", ".join(suffix for suffix in EXTENSIONS if suffix != ".gif")
+        raise PictureError(f"A picture cannot be saved as '{path.name}'. End its name in {known}.")
+    return format
+
+
+def write(
+    picture: Picture, path: str | os.PathLike[str], *, text: Mapping[str, str] | None = None
+) -> Path:
+    """Encode by the path's suffix and put the file in place at once, whole or not at all.
+
+    Raises
+    ------
+    PictureError
+        If the suffix is unknown, the format cannot hold the picture, or the disk refuses.
+    """
+    path = Path(path)
+    format = format_of(path)
+    data = encode(picture, format, text=text)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise PictureError(f"The picture '{path}' cannot be saved: {error.strerror}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return path
+
+
+def preview(picture: Picture, long_side: int) -> Image.Image:
+    """Return an 8-bit RGB copy, alpha over white, shrunk to long_side pixels if longer."""
+    image = _to_image(picture)
+    if image.mode == "CMYK":
+        image = _to_image(_as_rgb(picture))
+    scale = min(1.0, long_side / max(image.size))
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+    image = _over_white(image).convert("RGB")
+    if picture.icc and picture.pixels.shape[2] == 3:
+        image.info["icc_profile"] = picture.icc  # the colours are still in the picture's space
+    return image

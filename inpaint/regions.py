@@ -1,0 +1,252 @@
+"""Where to work: windows around holes, tiles within them, and ever smaller copies of them.
+
+Geometry is a value. A `Region` knows a box in the picture; it crops any array of the picture's
+size and pastes a patch back, and nothing else in the project computes with such coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the last two exclusive."""
+
+GROUPING = 32
+"""Holes nearer to each other than about this many pixels are filled together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A core that is to be filled and the box around it that is looked at.
+
+    Attributes
+    ----------
+    core : Box
+        Every hole pixel inside it is filled.
+    box : Box
+        The core and its context, within the picture.
+    """
+
+    core: Box
+    box: Box
+
+    @classmethod
+    def around(cls, core: Box, context: int, size: tuple[int, int]) -> Region:
+        """Give a core `context` pixels on every side, as far as the picture of `size` goes."""
+        x0, y0, x1, y1 = core
+        width, height = size
+        box = (
+            max(x0 - context, 0),
+            max(y0 - context, 0),
+            min(x1 + context, width),
+            min(y1 + context, height),
+        )
+        return cls(core, box)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the box."""
+        x0, y0, x1, y1 = self.box
+        return x1 - x0, y1 - y0
+
+    def crop(self, tensor: Tensor) -> Tensor:
+        """View the box of a (..., H, W) tensor."""
+        x0, y0, x1, y1 = self.box
+        return tensor[..., y0:y1, x0:x1]
+
+    def crop_array(self, array: NDArray[Any]) -> NDArray[Any]:
+        """View the box of an (H, W, ...) array."""
+        x0, y0, x1, y1 = self.box
+        return array[y0:y1, x0:x1]
+
+    def core_mask(self) -> Tensor:
+        """Return (1, 1, h, w) over the box: 1 in the core."""
+        x0, y0, _, _ = self.box
+        inside = torch.zeros(1, 1, self.size[1], self.size[0])
+        cx0, cy0, cx1, cy1 = self.core
+        inside[..., cy0 - y0 : cy1 - y0, cx0 - x0 : cx1 - x0] = 1
+        return inside
+
+    def paste(
+        self,
+        canvas: NDArray[Any],
+        patch: NDArray[np.float32],
+        alpha: NDArray[np.float32],
+    ) -> None:
+        """Blend a patch into the box of a canvas, in place.
+
+        Parameters
+        ----------
+        canvas : array
+            (H, W, C) uint8 or uint16, the whole picture.
+        patch : array
+            (h, w, C) in the canvas's units.
+        alpha : array
+            (h, w) in [0, 1]; where it is 0 the canvas keeps its bytes.
+        """
+        view = self.crop_array(canvas)
+        touched = alpha > 0
+        a = alpha[touched][:, None]
+        mixed = a * patch[touched] + (1 - a) * view[touched]
+        largest = 65535 if view.dtype == np.uint16 else 255
+        view[touched] = np.rint(mixed).clip(0, largest).astype(view.dtype)
+
+
+def around_holes(mask: NDArray[np.bool_], context: Callable[[int], int]) -> list[Region]:
+    """Give every group of holes a region of its own.
+
+    Groups are found on cells of `GROUPING` pixels, so a thousand specks of dust are a few groups,
+    and joined until none lies in another's context: a region's box then holds no hole but its own.
+
+    Parameters
+    ----------
+    mask : array
+        (H, W) bool, True = repaint.
+    context : callable
+        Longest side of a group in pixels -> pixels of context that it wants on every side.
+
+    Returns
+    -------
+    list of Region
+        From top to bottom, then left to right.
+    """
+    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    if w == 0:
+        return []
+    rows, cols = -(-h // GROUPING), -(-w // GROUPING)
+    padded = np.zeros((rows * GROUPING, cols * GROUPING), bool)
+    padded[:h, :w] = mask[y : y + h, x : x + w]
+    cells = padded.reshape(rows, GROUPING, cols, GROUPING).swapaxes(1, 2)
+    _, labels = cv2.connectedComponents(cells.any(axis=(2, 3)).astype(np.uint8), connectivity=8)
+    size = (mask.shape[1], mask.shape[0])
+    found: list[Region] = []
+    for label in range(1, int(labels.max(initial=0)) + 1):
+        boxes = [
+            _tight(cells[row, col], x + col * GROUPING, y + row * GROUPING)
+            for row, col in np.argwhere(labels == label)
+        ]
+        region = _region(boxes, context, size)
+        while hit := next((other for other in found if _near(region, other)), None):
+            found.remove(hit)
+            region = _region([region.core, hit.core], context, size)
+        found.append(region)
+    return sorted(found, key=lambda region: (region.core[1], region.core[0]))
+
+
+def _tight(cell: NDArray[np.bool_], x: int, y: int) -> Box:
+    """Bound the holes of a cell whose corner lies at (x, y)."""
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(cell).view(np.uint8))
+    return x + left, y + top, x + left + width, y + top + height
+
+
+def _region(boxes: list[Box], context: Callable[[int], int], size: tuple[int, int]) -> Region:
+    x0, y0, _, _ = np.min(boxes, axis=0).tolist()
+    _, _, x1, y1 = np.max(boxes, axis=0).tolist()
+    return Region.around((x0, y0, x1, y1), context(max(x1 - x0, y1 - y0)), size)
+
+
+def _near(a: Region, b: Region) -> bool:
+    """Say whether one region's core reaches into the other's box."""
+    return _overlap(a.core, b.box) or _overlap(b.core, a.box)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def tiles(mask: Tensor, side: int, context: int) -> Iterator[Region]:
+    """Cut the holes of a (1, 1, H, W) mask into cores of at most `side` pixels.
+
+    Tiles are laid over the holes' bounding box, evenly, and those without a hole are left out, so
+    work grows with the masked area. Filled in order, each sees the ones before it as known.
+    """
+    ys, xs = mask[0, 0].any(1).nonzero(), mask[0, 0].any(0).nonzero()
+    if len(ys) == 0:
+        return
+    y0, y1, x0, x1 = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
+    rows, cols = -(-(y1 - y0) // side), -(-(x1 - x0) // side)
+    size = (mask.shape[-1], mask.shape[-2])
+    for row in range(rows):
+        for col in range(cols):
+            core = (
+                x0 + (x1 - x0) * col // cols,
+                y0 + (y1 - y0) * row // rows,
+                x0 + (x1 - x0) * (col + 1) // cols,
+                y0 + (y1 - y0) * (row + 1) // rows,
+            )
+            if mask[..., core[1] : core[3], core[0] : core[2]].any():
+                yield Region.around(core, context, size)
+
+
+def shrink(known: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Halve a picture with holes.
+
+    Each pixel is the mean of the known ones among its four (normalised convolution, Knutsson &
+    Westin 1993), and a hole where fewer than half of them are known.
+
+    Parameters
+    ----------
+    known : Tensor
+        (B, C, H, W).
+    mask : Tensor
+        (1 or B, 1, H, W), 1 = hole.
+
+    Returns
+    -------
+    known, mask
+        With sides ⌈H/2⌉, ⌈W/2⌉.
+    """
+    height, width = known.shape[-2:]
+    pad = (0, width % 2, 0, height % 2)
+    weight = F.avg_pool2d(F.pad(1 - mask, pad), 2)
+    total = F.avg_pool2d(F.pad(known * (1 - mask), pad), 2)
+    # The padding of an odd side is no hole: divide by what can be there.
+    possible = F.avg_pool2d(F.pad(torch.ones_like(mask), pad), 2)
+    return total / weight.clamp(min=1e-6), (weight < possible / 2).to(mask)
+
+
+def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Double a (B, C, h, w) picture to `size` (width, height), bicubic, within [-1, 1]."""
+    x = F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=False)
+    return x[..., : size[1], : size[0]].clamp(-1, 1)
+
+
+def spread(values: Tensor, unknown: Tensor, smoothing: int = 0) -> Tensor:
+    """Fill in unknown values smoothly from the known ones by shrinking and enlarging again.
+
+    Pull-push (Gortler et al. 1996): close to the harmonic membrane, in linear time.
+
+    Parameters
+    ----------
+    values : Tensor
+        (B, C, H, W).
+    unknown : Tensor
+        (1, 1, H, W), 1 = to be filled in.
+    smoothing : int
+        Number of finest scales whose own values are dropped in favour of the smoother ones.
+    """
+    if not unknown.any():
+        return values
+    if min(values.shape[-2:]) == 1 or unknown.all():
+        weight = 1 - unknown
+        mean = (values * weight).sum((-1, -2), keepdim=True)
+        return (mean / weight.sum((-1, -2), keepdim=True).clamp(min=1)).expand_as(values)
+    below = spread(*shrink(values, unknown), smoothing - 1)
+    smooth = F.interpolate(below, scale_factor=2, mode="bilinear", align_corners=False)
+    smooth = smooth[..., : values.shape[-2], : values.shape[-1]]
+    return smooth if smoothing > 0 else torch.where(unknown > 0, smooth, values)
+
+
+def inscribed_radius(mask: Tensor) -> float:
+    """Return the radius in pixels of the largest disc inside the holes of a (1, 1, H, W) mask."""
+    inside = (mask[0, 0] > 0).to(torch.uint8).numpy()
+    return float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())

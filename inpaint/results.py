@@ -1,0 +1,179 @@
+"""What an edit tells while it works, and what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaint import pictures
+from inpaint.pictures import Picture
+from inpaint.regions import Box, Region
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is reported after every evaluation of the model.
+
+    Attributes
+    ----------
+    number, total : int
+        Evaluations done and planned, over all regions and candidates.
+    stage : str
+        What is being done, for people.
+    candidate : int
+        Which candidate is being made, from 0.
+    seconds_left : float
+        From the speed so far.
+    preview : callable
+        () -> (box in the picture, (h, w, 3) uint8): the estimate as it stands.
+    """
+
+    number: int
+    total: int
+    stage: str
+    candidate: int
+    seconds_left: float
+    preview: Callable[[], tuple[Box, NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that nothing else was touched, counted on the result itself.
+
+    Attributes
+    ----------
+    outside : int
+        Pixels outside the repainted area.
+    changed : int
+        Those of them that differ from the input. 0 unless the software is at fault.
+    """
+
+    outside: int
+    changed: int
+
+    def __str__(self) -> str:
+        """Return the receipt as a sentence."""
+        outside = f"{self.outside:,}".replace(",", " ")
+        return f"{self.changed} of {outside} pixels outside the mask changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A repainted part: its place, and its pixels and alpha in the picture's own units."""
+
+    region: Region
+    pixels: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to fill the holes; only what differs from the original is stored."""
+
+    original: Picture
+    patches: tuple[Patch, ...]
+    recipe: dict[str, Any]
+    opaque: bool = False
+
+    def picture(self) -> Picture:
+        """Return the whole picture with this fill in it."""
+        pixels = self.original.pixels.copy()
+        alpha = None if self.original.alpha is None else self.original.alpha.copy()
+        for patch in self.patches:
+            patch.region.paste(pixels, patch.pixels, patch.alpha)
+            if alpha is not None and self.opaque:
+                solid = np.full((*patch.alpha.shape, 1), self.original.maximum, np.float32)
+                patch.region.paste(alpha[..., None], solid, patch.alpha)
+        return replace(self.original, pixels=pixels, alpha=alpha)
+
+    def encode(self, format: str) -> bytes:
+        """Encode the picture with its recipe in it. See `inpaint.pictures.encode`."""
+        return pictures.encode(self.picture(), format, text=self._text())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture with its recipe in it. See `inpaint.pictures.write`."""
+        return pictures.write(self.picture(), path, text=self._text())
+
+    def _text(self) -> dict[str, str]:
+        return {"inpaint": json.dumps(self.recipe)}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an edit returns.
+
+    Attributes
+    ----------
+    candidates : list of Candidate
+        The fills, in the order of their seeds; fewer than asked for if stopped.
+    picture : Picture
+        The original with the first candidate in it.
+    mask : array
+        (H, W) bool: where pixels may have changed, the blend included.
+    receipt : Receipt
+        Counted on `picture`.
+    seconds : float
+        What it took.
+    evaluations : int
+        Times the model was asked.
+    finished : bool
+        False if it was stopped; the picture then holds the estimate as it stood.
+    notes : tuple of str
+        Sentences about what was done otherwise than asked.
+    """
+
+    candidates: list[Candidate]
+    picture: Picture
+    mask: Mask
+    receipt: Receipt
+    seconds: float
+    evaluations: int
+    finished: bool
+    notes: tuple[str, ...]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """How to make `picture` again."""
+        return self.candidates[0].recipe
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture with its recipe in it; the suffix says the format."""
+        return self.candidates[0].save(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an edit will cost.
+
+    Attributes
+    ----------
+    evaluations : int
+        Times the model will be asked.
+    seconds : float
+        From this machine's speed, measured.
+    regions : int
+        Separate places that will be filled.
+    """
+
+    evaluations: int
+    seconds: float
+    regions: int
+
+
+def receipt(before: Picture, after: Picture, mask: Mask) -> Receipt:
+    """Count the pixels outside the (H, W) mask that differ between two pictures, alpha included."""
+    # Channel by channel: NumPy is slow at reducing an axis of three.
+    channels = np.moveaxis(before.pixels == after.pixels, 2, 0)
+    same = np.logical_and.reduce(list(channels))
+    if before.alpha is not None and after.alpha is not None:
+        same &= before.alpha == after.alpha
+    outside = ~mask
+    return Receipt(int(outside.sum()), int((outside & ~same).sum()))

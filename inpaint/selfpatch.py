@@ -1,0 +1,337 @@
+"""`self`: a denoiser that needs no training, made of the picture's own patches.
+
+Under the empirical distribution of the patches Q_j that are wholly known, the posterior mean of a
+noisy patch is E[x0 | x] = Σ_j w_j·Q_j with w = softmax_j(−½ Σ π(τ − Q_j)²): in the hole the target
+τ is x/√ᾱ at precision π = ᾱ/(1 − ᾱ), on known pixels it is the pixel itself at a precision that
+grows as the noise falls. The estimate of the picture is the average of overlapping patches. (Kamb &
+Ganguli 2024; Niedoba et al. 2024; kin to Wexler et al. 2007 and to GPNN, Granot et al. 2022.)
+
+Where all pairs of patches are few, the sum runs over all of them. Where they are many, it runs over
+a handful of candidates for each patch: the matches of its neighbours, shifted, and random ones
+nearby (PatchMatch, Barnes et al. 2009). Neighbours then copy from neighbouring places, and texture
+stays whole. A finer level starts from the coarser one's matches: the same places, seen sharper.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inpaint.denoiser import Denoiser
+from inpaint.regions import inscribed_radius, shrink, spread
+
+PATCH_SIDES = (7, 5, 3, 1)
+"""Patch sides in pixels; the first that leaves enough known patches is used."""
+ENOUGH_KEYS = 32
+ALL_PAIRS = 6_000_000
+"""Most pairs of patches for which the sum over all of them is taken."""
+START_RADIUS = 2.5
+"""Inscribed radius in pixels of the holes that a patch can span: where filling begins."""
+NEARNESS = 8.0
+"""Standard deviation in pixels of where a patch is looked for, a prior on the coarse levels."""
+KNOWN_SPREAD = 0.06
+"""Standard deviation allowed to known pixels at low noise, in units of [-1, 1]."""
+ONE_MATCH = 0.5
+"""Noise s/a below which a patch is its best match alone: averages of near matches are blurred."""
+CANDIDATES = 9
+ROUNDS = 2
+"""Searches for better candidates per evaluation."""
+GATHERING = 24
+"""What a gathered value costs, in multiply-adds of a matrix product, as measured."""
+VOTE_SPREAD = 0.8
+RIM_VOTE_SPREAD = 1.5
+"""The same for patches that hold known pixels."""
+SMOOTHING = 2
+"""Halvings by which the error at the rim is smoothed: texture is no error of brightness."""
+MOST_SHIFT = 0.25
+"""Largest correction of a pixel, in units of [-1, 1]."""
+CHUNK = 512
+
+
+class SelfModel:
+    """The picture itself as a model; see `inpaint.filling.Model`."""
+
+    tile = 1 << 30  # a level is one tile; matches carry over from level to level
+    batch: int | None = 1
+    refine = 0.2
+
+    def context(self, side: int) -> int:
+        """Look around by three quarters of the hole, within 48 to 192 pixels."""
+        return min(max(side * 3 // 4, 48), 192)
+
+    def halvings(self, mask: Tensor) -> int:
+        """Halve until a patch spans the holes or the picture has few patches left."""
+        count = 0
+        while inscribed_radius(mask) > START_RADIUS and min(mask.shape[-2:]) > 4 * PATCH_SIDES[0]:
+            mask = shrink(mask, mask)[1]
+            if mask.all():
+                break
+            count += 1
+        return count
+
+    def level(
+        self, known: Tensor, mask: Tensor, guess: Tensor, coarser: PatchLevel | None
+    ) -> PatchLevel:
+        """Prepare a level from its own known patches and the coarser level's matches."""
+        level = PatchLevel(known, mask)
+        level.guess = level.continued(coarser) if coarser else guess
+        return level
+
+    def work(self, mask: Tensor) -> float:
+        """Multiply-adds of one evaluation on a (1, 1, h, w) level."""
+        side = PATCH_SIDES[0]
+        if min(mask.shape[-2:]) < side:
+            return float(mask.numel())
+        touched = F.max_pool2d(mask, side, 1) > 0
+        queries = int(touched.sum())
+        pairs = queries * (touched.numel() - queries)
+        values = 3 * side * side
+        if pairs <= ALL_PAIRS:
+            return 2.3 * values * max(pairs, 1)
+        return float(GATHERING * CANDIDATES * ROUNDS * values * queries)
+
+
+class PatchLevel:
+    """One level of one picture: its patches, and which of them fits where.
+
+    Parameters
+    ----------
+    known : Tensor
+        (1, 3, H, W) in [-1, 1]; values inside the holes are not read.
+    mask : Tensor
+        (1, 1, H, W), 1 = repaint.
+
+    Raises
+    ------
+    ValueError
+        If no pixel is known.
+    """
+
+    guess: Tensor
+
+    def __init__(self, known: Tensor, mask: Tensor) -> None:
+        self.known, self.mask = known, mask
+        height, width = known.shape[-2:]
+        for side in PATCH_SIDES:
+            if side <= min(height, width):
+                touched = F.max_pool2d(mask, side, 1)[0, 0] > 0
+                if (~touched).sum() >= (ENOUGH_KEYS if side > 1 else 1):
+                    break
+        else:
+            raise ValueError(
+                "Everything is painted over; leave a part of the picture to learn from."
+            )
+        self.side = side
+        self.rows, self.cols = touched.shape
+        self.is_key = ~touched.flatten()
+        self.keys = self.is_key.nonzero()[:, 0]
+        self.queries = touched.flatten().nonzero()[:, 0]
+        self.query_at = torch.full((touched.numel(),), -1)
+        self.query_at[self.queries] = torch.arange(len(self.queries))
+        # All that changes lies in the box of the queries; nothing outside it is looked at again.
+        row, col = self._places(self.queries)
+        top, left = (int(row.min()), int(col.min())) if len(row) else (0, 0)
+        bottom, right = (int(row.max()), int(col.max())) if len(row) else (0, 0)
+        self.box = np.s_[..., top : bottom + side, left : right + side]
+        self.positions = (bottom - top + 1) * (right - left + 1)
+        self.in_box = (row - top) * (right - left + 1) + col - left
+        self.votes = self._votes()
+        self.total_votes = self._folded(self.votes)
+        # (H·W, side·3): what lies right of each pixel, so that a patch is gathered in `side` reads.
+        pixels = F.pad(known[0].permute(1, 2, 0), (0, 0, 0, side - 1)).contiguous()
+        self.strips = (
+            pixels.unfold(1, side, 1).transpose(2, 3).reshape(height * width, side * 3).contiguous()
+        )
+        self.pitch = width
+        # Randomness here only orders a search; what differs between seeds is the sampler's noise.
+        self.random = torch.Generator().manual_seed(0)
+        self.match: Tensor | None = None
+        self.mode: Literal["all pairs", "candidates"] = (
+            "all pairs" if len(self.queries) * len(self.keys) <= ALL_PAIRS else "candidates"
+        )
+        if self.mode == "all pairs":
+            self.key_patches = self.patches(self.keys).flatten(1)
+            squares = self.key_patches.square()
+            self.key_squares = squares.view(-1, side, side, 3).sum(-1).flatten(1)
+            self.nearness = self._nearness()
+
+    def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
+        """Return the estimate as a denoiser; the level is its own only tile."""
+        assert known.shape[-2:] == self.known.shape[-2:]
+        return self.estimate
+
+    def estimate(self, x: Tensor, level: float) -> Tensor:
+        """Posterior mean of x0 given x, (1, 3, H, W) at noise level ᾱ; known pixels as they are."""
+        if len(self.queries) == 0:
+            return self.known.clone()
+        target, precision = self.targets(x, level)
+        if self.mode == "all pairs":
+            patches = self._mean_of_all(target, precision)
+        else:
+            blend = math.sqrt((1 - level) / max(level, 1e-12)) > ONE_MATCH
+            patches = self._mean_of_candidates(target, precision, blend)
+        return self.assemble(patches)
+
+    def targets(self, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        """Return each query's target (N, side, side·3) and precision (N, side, side, 1)."""
+        level = min(max(level, 1e-12), 1 - 1e-4)
+        hole = level / (1 - level)
+        variance = max(KNOWN_SPREAD**2, 0.15 * (1 - level) / level)
+        mask, known = self.mask[self.box], self.known[self.box]
+        precision = torch.where(mask > 0, hole, 1 / variance)
+        target = torch.where(mask > 0, x[self.box] / math.sqrt(level), known)
+        return self._unfolded(target).flatten(2), self._unfolded(precision)
+
+    def patches(self, positions: Tensor) -> Tensor:
+        """Gather known patches: positions (...) -> (..., side, side·3)."""
+        at = positions // self.cols * self.pitch + positions % self.cols
+        return self.strips[at[..., None] + torch.arange(self.side) * self.pitch]
+
+    def assemble(self, patches: Tensor) -> Tensor:
+        """Average the queries' patches, (N, side, side·3), where they overlap.
+
+        Each counts most at its centre, which it knows best; a plain mean of them all is blurred.
+        """
+        side, known, mask = self.side, self.known[self.box], self.mask[self.box]
+        values = patches.view(-1, side, side, 3).permute(3, 1, 2, 0).reshape(3, side * side, -1)
+        total = self._folded((values * self.votes).flatten(0, 1))
+        voted = total / self.total_votes.clamp(min=1e-12)
+        # Patches also vote on the known pixels at the rim. Where they are off there, in brightness
+        # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).
+        rim = (self.total_votes > 0) & (mask == 0)
+        error = torch.where(rim, known - voted, 0.0)
+        correction = spread(error, (~rim).to(error), SMOOTHING).clamp(-MOST_SHIFT, MOST_SHIFT)
+        estimate = self.known.clone()
+        estimate[self.box] = torch.where(mask > 0, voted + correction, known)
+        return estimate
+
+    def continued(self, coarser: PatchLevel) -> Tensor:
+        """Take over a coarser level's matches at twice their place, and return what they show."""
+        if coarser.match is None or len(self.queries) == 0:
+            return self.known.clone()
+        row, col = self._places(self.queries)
+        # The coarse query over this one; at the rim, where there is none, the nearest.
+        near_row = (row // 2).clamp(max=coarser.rows - 1)
+        near_col = (col // 2).clamp(max=coarser.cols - 1)
+        query = coarser.query_at[near_row * coarser.cols + near_col]
+        lost = (query < 0).nonzero()[:, 0]
+        coarse_row, coarse_col = coarser._places(coarser.queries)
+        for some in torch.split(lost, CHUNK):
+            down, right = near_row[some, None] - coarse_row, near_col[some, None] - coarse_col
+            query[some] = (down**2 + right**2).argmin(1)
+        match_row, match_col = coarser._places(coarser.match[query])
+        match_row = 2 * match_row + row - 2 * coarse_row[query]
+        match_col = 2 * match_col + col - 2 * coarse_col[query]
+        match = match_row.clamp(0, self.rows - 1) * self.cols + match_col.clamp(0, self.cols - 1)
+        self.match = torch.where(self.is_key[match], match, self._any_keys(len(match)))
+        return self.assemble(self.patches(self.match))
+
+    def _mean_of_all(self, target: Tensor, precision: Tensor) -> Tensor:
+        """Sum over every known patch, as two matrix products."""
+        side = self.side
+        weight = precision.expand(-1, -1, -1, 3).flatten(1)
+        weighted, precision = target.flatten(1) * weight, precision.flatten(1)
+        out, best = torch.empty_like(weighted), []
+        for i in range(0, len(out), 4 * CHUNK):
+            rows = slice(i, i + 4 * CHUNK)
+            score = weighted[rows] @ self.key_patches.T
+            score -= 0.5 * precision[rows] @ self.key_squares.T
+            score += self.nearness[rows]
+            best.append(score.argmax(1))
+            out[rows] = score.softmax(1) @ self.key_patches
+        self.match = self.keys[torch.cat(best)]
+        return out.view(-1, side, side * 3)
+
+    def _votes(self) -> Tensor:
+        """Weigh each pixel of each query's patch in the average, (side·side, N).
+
+        A patch knows its centre best, and a plain mean of all that overlap is blurred. Patches at
+        the rim hold known pixels too, and may say more about their surroundings: a smoother seam.
+        """
+        offset = torch.arange(self.side) - (self.side - 1) / 2
+        distance = (offset[:, None].square() + offset.square()).flatten()
+        inner, rim = (torch.exp(-0.5 * distance / s**2) for s in (VOTE_SPREAD, RIM_VOTE_SPREAD))
+        holds_known = (self._unfolded(self.mask[self.box]) == 0).flatten(1).any(1)
+        return torch.where(holds_known, rim[:, None], inner[:, None])
+
+    def _nearness(self) -> Tensor:
+        """Log-prior of each key for each query: what lies nearer is likelier to continue here."""
+        query_row, query_col = (place.float() for place in self._places(self.queries))
+        key_row, key_col = (place.float() for place in self._places(self.keys))
+        away = (query_row[:, None] - key_row).square_()
+        away += (query_col[:, None] - key_col).square_()
+        return away.mul_(-0.5 / NEARNESS**2)
+
+    def _mean_of_candidates(self, target: Tensor, precision: Tensor, blend: bool) -> Tensor:
+        """Sum over candidates that are found anew each time, or take the best of them."""
+        weight = precision.expand(-1, -1, -1, 3).flatten(2)
+        if self.match is None:
+            self.match = self._any_keys(len(self.queries))
+        for turn in range(ROUNDS):
+            candidates = self._candidates(self.match, reach=1 + 2 * turn)
+            cost = torch.empty(candidates.shape)
+            for i in range(0, len(candidates), CHUNK):
+                rows = slice(i, i + CHUNK)
+                gap = self.patches(candidates[rows]) - target[rows, None]
+                cost[rows] = (gap.square_() * weight[rows, None]).sum((-1, -2))
+            best = cost.argmin(1, keepdim=True)
+            self.match = candidates.gather(1, best)[:, 0]
+        if not blend:
+            return self.patches(self.match)
+        share = (-0.5 * cost).softmax(1)
+        out = torch.empty_like(target)
+        for i in range(0, len(out), CHUNK):
+            rows = slice(i, i + CHUNK)
+            out[rows] = (share[rows, :, None, None] * self.patches(candidates[rows])).sum(1)
+        return out
+
+    def _candidates(self, match: Tensor, reach: int) -> Tensor:
+        """Known patches worth a look for each query, (N, 9); the present match comes first."""
+        row, col = self._places(self.queries)
+        found = [match]
+        for down, right in ((0, reach), (0, -reach), (reach, 0), (-reach, 0)):
+            beside = self._inside(row + down, col + right)
+            query = torch.where(beside >= 0, self.query_at[beside.clamp(min=0)], -1)
+            match_row, match_col = self._places(match[query.clamp(min=0)])
+            place = self._inside(match_row - down, match_col - right)
+            found.append(torch.where((query >= 0) & (place >= 0), place, match))
+        match_row, match_col = self._places(match)
+        radius = max(self.rows, self.cols) / 4
+        for _ in range(4):
+            shift = (2 * torch.rand(2, len(match), generator=self.random) - 1) * max(radius, 1)
+            down, right = shift.round().long()
+            place = self._inside(match_row + down, match_col + right)
+            found.append(torch.where(place >= 0, place, match))
+            radius /= 4
+        candidates = torch.stack(found, 1)
+        return torch.where(self.is_key[candidates], candidates, match[:, None])
+
+    def _inside(self, row: Tensor, col: Tensor) -> Tensor:
+        """Turn rows and columns into positions, −1 where they leave the picture."""
+        inside = (row >= 0) & (row < self.rows) & (col >= 0) & (col < self.cols)
+        return torch.where(inside, row * self.cols + col, -1)
+
+    def _places(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        return positions // self.cols, positions % self.cols
+
+    def _any_keys(self, count: int) -> Tensor:
+        return self.keys[torch.randint(len(self.keys), (count,), generator=self.random)]
+
+    def _folded(self, columns: Tensor) -> Tensor:
+        """Add up the queries' patches, (C·side·side, N), where they lie in the box."""
+        height, width = self.known[self.box].shape[-2:]
+        everywhere = torch.zeros(len(columns), self.positions)
+        everywhere[:, self.in_box] = columns
+        return F.fold(everywhere[None], (height, width), self.side)
+
+    def _unfolded(self, image: Tensor) -> Tensor:
+        """Cut the box of an image, (1, C, h, w), into the queries' patches (N, side, side, C)."""
+        side = self.side
+        columns = F.unfold(image, side)[0][:, self.in_box]
+        patches = columns.view(image.shape[1], side, side, len(self.queries))
+        return patches.permute(3, 1, 2, 0).contiguous()

@@ -1,0 +1,1 @@
+"""Tools around the package: measuring it against others. Only the command line knows them."""

@@ -1,0 +1,212 @@
+"""Our sketch-mask canvas: paint, in the browser, over what should change.
+
+`MaskCanvas` is a `gr.HTML` whose script shows a small work copy of the picture and records the
+user's strokes as vectors in the picture's own pixels, so that a mask is exact at any size and
+little to send. Wire it like this::
+
+    canvas = MaskCanvas(elem_id="canvas")
+    canvas.upload(on_upload, outputs=[canvas, picture])  # a file was dropped, pasted or chosen
+    canvas.input(on_input, inputs=canvas, trigger_mode="always_last")
+    run.click(on_run, inputs=[canvas, picture], outputs=canvas, show_progress="hidden")
+
+    def on_upload(event: gr.EventData):
+        path = uploaded_file(event)  # the original bytes, for `inpaint.pictures` to decode
+        ...
+        return Sheet(work_copy, size), picture
+
+    def on_run(strokes: Strokes | None, picture):  # None: there is no picture
+        yield gr.update(busy=True)
+        yield gr.update(preview=preview(frame, box))
+        yield gr.update(busy=False, value=Sheet(result, size))  # ends the previews, too
+
+`input` fires when the user has changed the strokes, `change` also when Python has. A new value
+of the same size keeps the zoom; any other one shows the whole picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from abc import ABCMeta
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.component_meta import ComponentMeta, updateable
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+from numpy.typing import NDArray
+from PIL import Image
+
+from inpaint.masks import Strokes
+
+Box = tuple[int, int, int, int]
+SCRIPTS = ("canvas_drawing.js", "canvas_view.js", "canvas_files.js", "canvas.js")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What the canvas shows.
+
+    Attributes
+    ----------
+    image
+        The work copy, 8 bits per channel, upright; a long side of 2048 is plenty.
+    size
+        (width, height) of the picture itself, which the strokes are measured in.
+    strokes
+        Strokes to begin with; the user can undo them.
+    base
+        (H, W) bool of any size, shown under the strokes; 1 = repaint.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    strokes: Strokes | None = None
+    base: NDArray[np.bool_] | None = None
+
+
+def uploaded_file(event: gr.EventData) -> Path:
+    """Path of the file that an `upload` event brought, as the user sent it.
+
+    Raises
+    ------
+    gr.Error
+        The path is not one of an uploaded file: event data is the browser's word.
+    """
+    path = Path(str(event.path)).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+        raise gr.Error("This file was not uploaded here.", print_exception=False)
+    return path
+
+
+def preview(image: Image.Image, box: Box) -> dict[str, object]:
+    """Value for `gr.update(preview=…)`: an image shown over (left, top, right, bottom)."""
+    data, kind = _encode(image)
+    return {"src": f"data:image/{kind};base64,{base64.b64encode(data).decode()}", "box": list(box)}
+
+
+class _WithoutStub(ComponentMeta):
+    """Gradio's metaclass, except that it writes no `.pyi` file beside the source."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
+        attrs["__init__"] = updateable(attrs["__init__"])  # type: ignore[no-untyped-call]
+        return ABCMeta.__new__(cls, name, bases, attrs)
+
+
+class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
+    """A picture to paint a mask on. Value in: `Sheet` or None; value out: `Strokes` or None.
+
+    Parameters
+    ----------
+    value
+        What to show at first; None shows an invitation to drop a picture.
+    busy
+        A run is going on: painting and opening files rest, zooming does not.
+    preview
+        Result of `preview`, shown over the picture while busy.
+    **kwargs
+        As for `gr.HTML`: `elem_id`, `visible`, `scale`, …
+    """
+
+    def __init__(
+        self,
+        value: Sheet | None = None,
+        *,
+        busy: bool = False,
+        preview: dict[str, object] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            value=value,
+            html_template=_asset("canvas.html"),
+            css_template=_asset("canvas.css"),
+            js_on_load="\n".join(map(_asset, SCRIPTS)),
+            apply_default_css=False,
+            busy=busy,
+            preview=preview,
+            **kwargs,
+        )
+        # gr.HTML takes unknown attributes for events, and Gradio reads the parameters' names.
+        self.busy, self.preview = busy, preview
+
+    def preprocess(self, payload: dict[str, Any] | None) -> Strokes | None:  # type: ignore[override]
+        """Strokes of the browser's value, checked; None when there is no picture."""
+        if not payload:
+            return None
+        try:
+            return Strokes.parse(payload)
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def postprocess(self, value: Sheet | None) -> dict[str, Any] | None:  # type: ignore[override]
+        """Put the work copy and the base mask into Gradio's cache, and describe the sheet."""
+        if value is None:
+            return None
+        strokes = value.strokes.strokes if value.strokes else ()
+        base = None if value.base is None else _mask_image(value.base, value.image.size)
+        return {
+            "src": self._cached(value.image),
+            "base": base and self._cached(base),
+            "width": value.size[0],
+            "height": value.size[1],
+            "strokes": [
+                {"tool": s.tool, "radius": s.radius, "points": s.points, "erase": s.erase}
+                for s in strokes
+            ],
+        }
+
+    def api_info(self) -> dict[str, Any]:
+        """Shape of the value over the API: the picture's size and a list of strokes."""
+        stroke = {
+            "tool": {"type": "string"},
+            "radius": {"type": "number"},
+            "points": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+            "erase": {"type": "boolean"},
+        }
+        strokes = {"type": "array", "items": {"type": "object", "properties": stroke}}
+        size = {"width": {"type": "integer"}, "height": {"type": "integer"}}
+        return {"type": "object", "properties": {**size, "strokes": strokes}}
+
+    def example_payload(self) -> Any:
+        """Return an example of the value for the API page."""
+        stroke = {"tool": "brush", "radius": 8, "points": [[16, 16], [48, 32]]}
+        return {"width": 64, "height": 64, "strokes": [stroke]}
+
+    def example_value(self) -> Any:
+        """Return an example of what an event returns: nothing to show."""
+        return None
+
+    def _cached(self, image: Image.Image) -> dict[str, Any]:
+        data, kind = _encode(image)
+        path = save_bytes_to_cache(data, f"sheet.{kind}", cache_dir=self.GRADIO_CACHE)
+        return gr.FileData(path=path).model_dump()
+
+
+@cache
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _encode(image: Image.Image) -> tuple[bytes, str]:
+    """Encode for the browser: JPEG, or PNG with alpha; the colour profile goes along."""
+    buffer = io.BytesIO()
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        if image.mode == "P":
+            image = image.convert("RGBA")
+        image.save(buffer, "PNG", compress_level=1, icc_profile=profile)
+        return buffer.getvalue(), "png"
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    image.save(buffer, "JPEG", quality=90, icc_profile=profile)
+    return buffer.getvalue(), "jpeg"
+
+
+def _mask_image(mask: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    """(H, W) bool -> white with the mask as its alpha, at the work copy's size."""
+    alpha = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+    return Image.merge("LA", (Image.new("L", size, 255), alpha))

@@ -1,0 +1,117 @@
+"""Real Chromium for the browser tests: `page` opens tabs, `serve` launches a Gradio app.
+
+A tab fails its test on an uncaught error, on an error in the console, and on any request that
+would leave this machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+HERE = "127.0.0.1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Gradio's own warnings pass: its queue's about newer pandas, its unclosed event loops."""
+    for message in ("'future.no_silent_downcasting'", "The copy keyword is deprecated"):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
+    config.addinivalue_line("filterwarnings", "ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; name one in the variable CHROMIUM")
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    with playwright_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a tab: page(url, width=1280, height=900, dark=False, scale=1, touch=False)."""
+    contexts, complaints = [], []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"console: {message.text}")
+
+    def open_tab(
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        scale: float = 1,
+        touch: bool = False,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            device_scale_factor=scale,
+            has_touch=touch,
+            is_mobile=touch,
+            locale="en-US",
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+        tab.on("console", on_console)
+        tab.on(
+            "request",
+            lambda request: (
+                urlsplit(request.url).hostname in (HERE, None)
+                or complaints.append(f"request to {request.url}")
+            ),
+        )
+        tab.goto(url)
+        return tab
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[..., str]]:
+    """Launch a `gr.Blocks` on a free port and give its address; closed after the module."""
+    launched: list[gr.Blocks] = []
+
+    def launch(demo: gr.Blocks, **options: object) -> str:
+        launched.append(demo)
+        demo.launch(
+            server_name=HERE, prevent_thread_lock=True, ssr_mode=False, quiet=True, **options
+        )
+        return demo.local_url
+
+    yield launch
+    for demo in launched:
+        demo.close(verbose=False)
+
+
+@pytest.fixture
+def screenshot(tmp_path: Path) -> Callable[[Page, str], None]:
+    """Save screenshot(tab, name) in $INPAINT_SCREENSHOTS, or with the test's temporary files."""
+    folder = Path(os.environ.get("INPAINT_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda tab, name: tab.screenshot(path=folder / f"{name}.png")

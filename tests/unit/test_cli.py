@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import inpaint
+from inpaint import pictures
+from inpaint.cli import main
+from inpaint.editing import edit
+from inpaint.settings import SAMPLERS
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+MASK = np.zeros((40, 44), bool)
+MASK[12:24, 14:26] = True
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(inpaint.__file__).parent.parent)}
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_with_pictures(tmp_path, monkeypatch):
+    """Work among files; `main` sets a signal handler, which must not outlive the test."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PIXELS).save("in.png")
+    Image.fromarray(MASK).save("mask.png")
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def fill(*more, picture="in.png", mask="mask.png", out="out.png"):
+    steps = [] if "--steps" in more else ["--steps", "2"]
+    masked = ["--mask", mask] if mask else []
+    return main(["fill", picture, *masked, "-o", out, "--device", "cpu", *steps, *more])
+
+
+def new_files(path):
+    return sorted(file.name for file in path.iterdir() if file.name not in ("in.png", "mask.png"))
+
+
+def test_fill_end_to_end(tmp_path):
+    command = [sys.executable, "-m", "inpaint", "fill", "in.png", "--mask", "mask.png"]
+    command += ["-o", "out.png", "--seed", "7", "--device", "cpu", "--steps", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert done.stderr == ""
+    assert done.stdout.startswith("out.png: 0 of 1") and "outside the mask changed" in done.stdout
+    wanted = edit(PIXELS, MASK, seed=7, steps=2, device="cpu")
+    assert np.array_equal(pictures.read("out.png").pixels, wanted.picture.pixels)
+    assert json.loads(pictures.embedded_text("out.png")["inpaint"]) == wanted.recipe
+    assert new_files(tmp_path) == ["out.png"]
+
+
+def test_json_says_what_was_done(capsys, tmp_path):
+    assert fill("--json", "--seed", "3", "--sampler", "ddnm", "--grow", "1") == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert err == "" and report["files"] == ["out.png"] and report["notes"] == []
+    assert report["receipt"] == {"outside": 40 * 44 - 192, "changed": 0}
+    assert report["evaluations"] > 0 and report["seconds"] >= 0
+    [recipe] = report["recipes"]
+    assert recipe["settings"]["seed"] == 3 and recipe["settings"]["sampler"] == "ddnm"
+    assert recipe["settings"]["grow"] == 1
+    assert json.loads(pictures.embedded_text("out.png")["inpaint"]) == recipe
+
+
+def test_candidates_are_numbered(capsys, tmp_path):
+    assert fill("--candidates", "3", out="a.b.png") == 0
+    assert new_files(tmp_path) == ["a.b-1.png", "a.b-2.png", "a.b-3.png"]
+    assert capsys.readouterr().out.startswith("a.b-1.png, a.b-2.png, a.b-3.png: 0 of ")
+    assert len({pictures.read(name).pixels.tobytes() for name in new_files(tmp_path)}) == 3
+    seeds = [
+        json.loads(pictures.embedded_text(name)["inpaint"])["settings"]["seed"]
+        for name in new_files(tmp_path)
+    ]
+    assert seeds == [0, 1, 2]
+
+
+def test_without_a_mask_the_transparent_pixels_are_filled():
+    alpha = np.where(MASK, 0, 255).astype(np.uint8)
+    Image.fromarray(np.dstack([PIXELS, alpha])).save("in.png")
+    assert fill(mask=None) == 0
+    out = pictures.read("out.png")
+    assert (out.alpha == 255).all() and (out.pixels[MASK] != PIXELS[MASK]).any()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp", ".bmp"])
+def test_the_suffix_says_the_format(suffix):
+    assert fill(out=f"out{suffix}") == 0
+    assert pictures.read(f"out{suffix}").size == (44, 40)
+
+
+def test_a_filled_picture_may_replace_its_source():
+    assert fill(out="in.png") == 0
+    assert not np.array_equal(pictures.read("in.png").pixels, PIXELS)
+
+
+BAD = {
+    "missing picture": ({"picture": "nowhere.png"}, "not there"),
+    "missing mask": ({"mask": "nowhere.png"}, "not there"),
+    "no picture": ({"picture": "text.png"}, "not a PNG"),
+    "no mask": ({"mask": "text.png"}, "not a PNG"),
+    "empty mask": ({"mask": "black.png"}, "Nothing is painted"),
+    "full mask": ({"mask": "white.png"}, "Everything is painted over"),
+    "no transparency": ({"mask": None}, "Give a mask"),
+    "unknown suffix": ({"out": "out.xyz"}, "cannot be saved as 'out.xyz'"),
+    "no suffix": ({"out": "out"}, "cannot be saved as 'out'"),
+    "GIF": ({"out": "out.gif"}, "cannot be saved as 'out.gif'"),
+    "no such folder": ({"out": "no/out.png"}, "There is no folder 'no'"),
+    "output is a folder": ({"out": "folder.png"}, "folder.png"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_are_one_line_and_leave_nothing(case, capsys, tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "folder.png").mkdir()
+    Image.fromarray(MASK & False).save("black.png")
+    Image.fromarray(MASK | True).save("white.png")
+    before = new_files(tmp_path)
+    options, message = BAD[case]
+    assert fill(**options) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("inpaint: ") and err.count("\n") == 1 and message in err
+    assert new_files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (("--steps", "0"), "steps must be a whole number from 1 to 250, got 0"),
+        (("--strength", "nan"), "strength must be a number above 0 and at most 1, got nan"),
+        (("--seed", "-1"), "seed must be"),
+        (("--candidates", "9"), "candidates must be"),
+        (("--model", "nothing"), "There is no model 'nothing'"),
+        (("--device", "abacus"), "device must be one of"),
+    ],
+)
+def test_bad_settings_are_one_line_and_leave_nothing(options, message, capsys, tmp_path):
+    assert fill(*options) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"inpaint: {message}") and err.count("\n") == 1
+    assert new_files(tmp_path) == []
+
+
+def test_the_output_is_checked_before_the_work(capsys):
+    # Both are wrong; the picture is read only if the output can be written.
+    for out in ("out.xyz", "out.gif", "no/out.png"):
+        assert fill(picture="nowhere.png", out=out) == 2
+        assert "nowhere" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["paint"],
+        ["fill"],
+        ["fill", "in.png"],
+        ["fill", "in.png", "-o", "out.png", "--steps", "many"],
+        ["fill", "in.png", "-o", "out.png", "--sampler", "euler"],
+        ["fill", "in.png", "-o", "out.png", "--stepz", "3"],
+    ],
+)
+def test_a_wrong_command_line_shows_the_usage(arguments, capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert caught.value.code == 2 and out == ""
+    assert err.startswith("usage: inpaint") and "error: " in err and "Traceback" not in err
+    assert new_files(tmp_path) == []
+
+
+def test_an_error_in_a_process_of_its_own_has_no_traceback():
+    command = [sys.executable, "-m", "inpaint", "fill", "nowhere.png", "-o", "out.png"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("inpaint: ") and done.stderr.count("\n") == 1
+
+
+def test_version_and_help(capsys):
+    for arguments in (["--version"], ["--help"], ["fill", "--help"], ["train", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{inpaint.__version__}\n") and all(name in out for name in SAMPLERS)
+
+
+def test_doctor_says_what_is_used(capsys):
+    assert main(["doctor", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert f"inpaint {inpaint.__version__}, Python {sys.version.split()[0]}" in out
+    assert "devices here: " in out and "cpu" in out
+    assert "used: CPU, asked for" in out and "model self: ready." in out
+
+
+def test_doctor_refuses_an_unknown_device(capsys):
+    assert main(["doctor", "--device", "abacus"]) == 2
+    assert "device must be one of" in capsys.readouterr().err

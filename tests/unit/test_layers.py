@@ -1,0 +1,128 @@
+"""The rooms of the package and who may know whom (imports inside functions count too)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inpaint
+
+PACKAGE = Path(inpaint.__file__).parent
+ROOMS = [
+    "ui",
+    "cli",
+    "tools",
+    "editing",
+    "results",
+    "tasks",
+    "training",
+    "catalog",
+    "pipeline",
+    "filling",
+    "samplers",
+    "selfpatch",
+    "unet",
+    "denoiser",
+    "schedule",
+    "operators",
+    "regions",
+    "recipes",
+    "masks",
+    "pictures",
+    "devices",
+    "settings",
+    "metrics",
+]
+"""From top to bottom: a room imports only from rooms further down."""
+FILES = sorted(
+    file for file in PACKAGE.rglob("*.py") if file.parent != PACKAGE or file.stem[0] != "_"
+)
+
+
+def imported(file):
+    """Names of all modules that a file imports anywhere, and the line of each."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno} imports relatively"
+            if node.module == "inpaint":
+                names = [alias.name for alias in node.names if alias.name != "__version__"]
+                yield from ((f"inpaint.{name}", node.lineno) for name in names)
+            else:
+                yield node.module, node.lineno
+
+
+def room_of(file):
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def against_the_order(file):
+    here = ROOMS.index(room_of(file))
+    for name, line in imported(file):
+        package, _, rest = name.partition(".")
+        if package == "inpaint" and rest:
+            room = rest.split(".")[0]
+            if room != room_of(file) and ROOMS.index(room) <= here:
+                yield f"line {line} imports {room}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_room_imports_only_rooms_below(file):
+    assert not list(against_the_order(file))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_only_the_page_knows_gradio(file):
+    knows = any(name.split(".")[0] == "gradio" for name, _ in imported(file))
+    assert not knows or room_of(file) == "ui"
+
+
+def test_every_module_at_the_top_is_a_room():
+    assert {room_of(file) for file in FILES} <= set(ROOMS)
+    assert len(FILES) > 20, "the files were not found"
+
+
+def test_an_import_inside_a_function_is_seen(tmp_path):
+    file = tmp_path / "lazy.py"
+    file.write_text(
+        "def f():\n    import inpaint.cli as c\n    from inpaint import editing, masks\n"
+    )
+    names = {name for name, _ in imported(file)}
+    assert names == {"inpaint.cli", "inpaint.editing", "inpaint.masks"}
+
+
+HEAVY = {"torch", "numpy", "diffusers", "gradio", "cv2", "PIL"}
+
+
+def modules_loaded_by(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "|" in line}
+    return loaded, done.stdout
+
+
+def test_help_loads_nothing_heavy():
+    loaded, out = modules_loaded_by("-m", "inpaint", "--help")
+    assert "usage: inpaint" in out and "inpaint.cli" in loaded
+    assert not {name.split(".")[0] for name in loaded} & HEAVY
+
+
+def test_settings_load_nothing_heavy():
+    loaded, _ = modules_loaded_by("-c", "import inpaint.settings")
+    assert "inpaint.settings" in loaded
+    assert not {name.split(".")[0] for name in loaded} & HEAVY
+
+
+def test_the_package_offers_what_it_lists():
+    for name in inpaint.__all__:
+        assert getattr(inpaint, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        inpaint.nothing  # noqa: B018
