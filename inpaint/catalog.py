@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device
-from inpaint.filling import Model
+from inpaint.filling import Filler, Pyramid
 from inpaint.regions import inscribed_radius, shrink
 from inpaint.selfpatch import SelfModel
 
@@ -44,7 +44,7 @@ class ModelSpec:
 class Loaded:
     """A model ready to use, and the SHA-256 of its weights ("" without any)."""
 
-    model: Model[Any]
+    filler: Filler
     digest: str = ""
 
 
@@ -98,7 +98,7 @@ class PixelLevel:
 
 
 def _load_self(device: Device) -> Loaded:
-    return Loaded(SelfModel())
+    return Loaded(Pyramid(SelfModel()))
 
 
 def _load_shipped(device: Device) -> Loaded:
@@ -161,7 +161,7 @@ def load_folder(folder: Path, device: Device) -> Loaded:
     except Exception as error:  # diffusers and safetensors raise a dozen kinds
         raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from error
     pipeline.unet.to(device.name, memory_format=torch.channels_last).eval()
-    return Loaded(PixelModel(pipeline), _weights_digest(folder))
+    return Loaded(Pyramid(PixelModel(pipeline)), _weights_digest(folder))
 
 
 def _weights_digest(folder: Path) -> str:

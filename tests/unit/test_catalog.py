@@ -27,7 +27,7 @@ def hole(side, width=300, height=280):
 
 def test_self_needs_no_files():
     loaded = load("self", CPU)
-    assert isinstance(loaded.model, SelfModel) and loaded.digest == ""
+    assert isinstance(loaded.filler.model, SelfModel) and loaded.digest == ""
     assert MODELS["self"].here()
 
 
@@ -41,7 +41,7 @@ def test_models_have_words_for_people(name):
 def test_a_listed_model_that_is_here_loads():
     for spec in MODELS.values():
         if spec.here():
-            assert spec.load(CPU).model.tile >= 16
+            assert spec.load(CPU).filler.model.tile >= 16
 
 
 def test_the_shipped_model_says_when_it_is_not_here(monkeypatch, tmp_path):
@@ -55,8 +55,8 @@ def test_a_folder_loads_with_the_digest_of_its_weights(folder):
     loaded = load(str(folder), CPU)
     weights = (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     assert loaded.digest == hashlib.sha256(weights).hexdigest()
-    assert isinstance(loaded.model, PixelModel) and loaded.model.tile == 16
-    unet = loaded.model.pipeline.unet
+    assert isinstance(loaded.filler.model, PixelModel) and loaded.filler.model.tile == 16
+    unet = loaded.filler.model.pipeline.unet
     assert not unet.training and unet.device.type == "cpu" and unet.dtype == torch.float32
     same = conditional().unet.state_dict()
     assert all(torch.equal(value, same[key]) for key, value in unet.state_dict().items())
@@ -64,7 +64,7 @@ def test_a_folder_loads_with_the_digest_of_its_weights(folder):
 
 def test_a_diffusers_folder_of_another_network_loads(tmp_path):
     unconditional().save_pretrained(tmp_path)
-    assert load(str(tmp_path), CPU).model.pipeline.unet.config.in_channels == 3
+    assert load(str(tmp_path), CPU).filler.model.pipeline.unet.config.in_channels == 3
 
 
 def test_the_last_model_stays_and_another_lets_it_go(folder):

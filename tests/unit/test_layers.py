@@ -16,7 +16,7 @@ ROOMS = [
     "tools",
     "editing",
     "results",
-    "tasks",
+    "preparing",
     "training",
     "catalog",
     "pipeline",
@@ -32,6 +32,7 @@ ROOMS = [
     "masks",
     "pictures",
     "devices",
+    "tasks",
     "settings",
     "metrics",
 ]
