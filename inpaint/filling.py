@@ -67,6 +67,31 @@ class Model(Protocol[L]):
         """Arithmetic of one evaluation on a (1, 1, h, w) tile, in multiply-adds."""
 
 
+class Filler(Protocol):
+    """What fills a window: our samplers around a denoiser, or a pipeline of diffusers."""
+
+    @property
+    def batch(self) -> int | None:
+        """Most images that it takes at once; None for any number."""
+
+    def context(self, side: int) -> int:
+        """Pixels to look at around holes with a longest side of `side`."""
+
+    def plan(self, mask: Tensor, settings: Settings, shrunken: float = 1.0) -> list[Pass]:
+        """List the passes that fill a (1, 1, H, W) mask."""
+
+    def fill(
+        self,
+        picture: Tensor,
+        mask: Tensor,
+        settings: Settings,
+        seeds: list[int],
+        on_step: Callable[[Step], None] = ...,
+        shrunken: float = 1.0,
+    ) -> tuple[Tensor, bool]:
+        """Fill (1 or n, 3, H, W) in [-1, 1]: see `fill`."""
+
+
 class Stopped(Exception):
     """Raised by a progress callback to end the fill; what there is by then is kept."""
 
@@ -221,6 +246,38 @@ def fill(
     except Stopped:
         return _upwards(x, pyramid[: level + 1]), False
     return x, True
+
+
+@dataclass(frozen=True, slots=True)
+class Pyramid:
+    """A `Filler` made of a model."""
+
+    model: Model[Any]
+
+    @property
+    def batch(self) -> int | None:
+        """As the model's."""
+        return self.model.batch
+
+    def context(self, side: int) -> int:
+        """As the model's."""
+        return self.model.context(side)
+
+    def plan(self, mask: Tensor, settings: Settings, shrunken: float = 1.0) -> list[Pass]:
+        """See `plan`."""
+        return plan(self.model, mask, settings, shrunken)
+
+    def fill(
+        self,
+        picture: Tensor,
+        mask: Tensor,
+        settings: Settings,
+        seeds: list[int],
+        on_step: Callable[[Step], None] = lambda step: None,
+        shrunken: float = 1.0,
+    ) -> tuple[Tensor, bool]:
+        """See `fill`."""
+        return fill(self.model, picture, mask, settings, seeds, on_step, shrunken)
 
 
 @dataclass(slots=True)

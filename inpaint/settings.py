@@ -63,6 +63,14 @@ class Settings:
     """Pixels by which the mask is widened first, 0 to 256."""
     feather: int = 2
     """Width of the blend inside the widened mask, in pixels, 0 to 256."""
+    prompt: str = ""
+    """What should be there, for models that read; at most 1000 characters, as `negative`."""
+    negative: str = ""
+    """What should not be there."""
+    guidance: float | None = None
+    """How closely to follow the prompt, 0 to 50; None leaves it to the model."""
+    scheduler: str = ""
+    """One of `inpaint.latent.families.SCHEDULERS` instead of the sampler; "" for none."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -81,6 +89,12 @@ class Settings:
         _whole(self, "feather", 0, 256)
         _real(self, "strength", 0, 1, above=True)
         _real(self, "eta", 0, 1)
+        if self.guidance is not None:
+            _real(self, "guidance", 0, 50)
+        for name in ("prompt", "negative", "scheduler"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or len(value) > 1000:
+                raise ValueError(f"{name} must be at most 1000 characters, got {_short(value)}")
         for name in ("task", "model"):
             value = getattr(self, name)
             if not isinstance(value, str) or not 0 < len(value) <= 1000:
