@@ -264,19 +264,6 @@ MODELS: dict[str, ModelSpec] = {
         download=58,
         memory=61,
     ),
-    "qwen-edit": ModelSpec(
-        title="Qwen-Image-Edit",
-        tip="Takes an instruction, sees the picture while it reads; 20 billion weights.",
-        repository="Qwen/Qwen-Image-Edit",
-        pipeline="QwenImageEditInpaintPipeline",
-        steps=30,
-        guidance=4.0,
-        prompt=True,
-        negative=True,
-        licence="Apache 2.0",
-        download=58,
-        memory=63,
-    ),
 }
 """The models that everybody has; `listed` adds the operator's own."""
 

@@ -143,8 +143,8 @@ def encode(pipeline: Any, picture: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         latents = pipeline._encode_vae_image(pixels, generator)
         return latents
-    latents = vae.encode(pixels).latent_dist.mode()
-    return (latents - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
+    latents = vae.encode(pixels).latent_dist.mode() - (vae.config.shift_factor or 0)
+    return latents * float(vae.config.scaling_factor)
 
 
 @torch.no_grad()

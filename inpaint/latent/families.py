@@ -30,6 +30,8 @@ class Family:
         UNet and the variance-preserving noise of `inpaint.schedule`.
     stops : bool
         Whether it can leave its loop early and still decode what there is.
+    area : str
+        Name of an argument that holds the pixels of the window; "" for none.
     more : mapping
         Further arguments of every call.
     """
@@ -44,6 +46,7 @@ class Family:
     strength: bool = True
     walks: bool = False
     stops: bool = True
+    area: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,16 +83,13 @@ FAMILIES: dict[str, Family] = {
         also=("FluxPipeline", "FluxImg2ImgPipeline"), scale=7.0, negative=False
     ),
     "FluxKontextInpaintPipeline": Family(
-        also=("FluxKontextPipeline",), negative=False, more={"_auto_resize": False}
+        also=("FluxKontextPipeline",), negative=False, area="max_area", more={"_auto_resize": False}
     ),
     "Flux2KleinInpaintPipeline": Family(
         also=("Flux2KleinPipeline",), steps=4, scale=1.0, negative=False
     ),
     "QwenImageInpaintPipeline": Family(
         also=("QwenImagePipeline", "QwenImageImg2ImgPipeline"), guidance="true_cfg_scale", scale=4.0
-    ),
-    "QwenImageEditInpaintPipeline": Family(
-        also=("QwenImageEditPipeline",), guidance="true_cfg_scale", scale=4.0
     ),
     "ZImageInpaintPipeline": Family(
         also=("ZImagePipeline", "ZImageImg2ImgPipeline"), steps=9, scale=0.0

@@ -197,6 +197,9 @@ class LatentFiller:
             return {}
 
         height, width = job.frame.outer
+        words = self._words(settings)
+        if self.family.area:
+            words[self.family.area] = height * width
         try:
             made = pipeline(
                 image=_to_pil((job.window[0] + 1) / 2),
@@ -207,7 +210,7 @@ class LatentFiller:
                 generator=torch.Generator().manual_seed(seed),
                 output_type="np",
                 callback_on_step_end=on_step_end,
-                **self._words(settings),
+                **words,
             )
         except Stopped:
             return look()(job.estimate)

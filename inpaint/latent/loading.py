@@ -69,9 +69,10 @@ def load_pipeline(
         Of many kinds, if files are missing or broken; ValueError if the class is not known.
     """
     import diffusers
-    from diffusers.utils import logging
+    import transformers
 
-    logging.disable_progress_bar()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     name = kind or family_of(class_of(folder))
     if name is None:
         known = ", ".join(key.removesuffix("Pipeline") for key in FAMILIES)
@@ -129,6 +130,8 @@ def place(pipeline: Any, device: Device) -> None:
     for thrift in ("enable_slicing", "enable_tiling"):
         if hasattr(vae, thrift):
             getattr(vae, thrift)()
+    if vae is not None and vae.dtype != torch.float16 and "force_upcast" in vae.config:
+        vae.register_to_config(force_upcast=False)  # only float16 overflows
     if device.name != "cuda":
         pipeline.to(device.name)
         return

@@ -38,8 +38,8 @@ def linear_preview(latents: Tensor, picture: Tensor) -> Callable[[Tensor], Tenso
 
     def preview(x: Tensor) -> Tensor:
         grid = as_grid(x.float().cpu(), channels, height, width)
-        flat = _with_one(grid) @ colours
-        return flat.T.reshape(1, 3, *grid.shape[-2:]).clamp(-1, 1)
+        flat: Tensor = (_with_one(grid) @ colours).T
+        return flat.reshape(1, 3, *grid.shape[-2:]).clamp(-1, 1)
 
     return preview
 
