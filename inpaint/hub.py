@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def fetch(
         If the hub cannot be reached or refuses, and the cache holds no copy.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     # The weights of the parts, not the single-file copies that often lie at the top.
     weights = f"*/*.{variant}[.-]*safetensors" if variant else "*/*.safetensors"
@@ -78,7 +79,9 @@ def fetch(
         # The hub answers so for gated models too, if nobody is logged in.
         why = _gate(repository) if gated else f"The hub has no model {repository}, or hides it."
         raise HubError(why) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # of the client, of HTTP, of the disk
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise HubError(f"The disk is full: {repository} takes {size}.") from error
         raise HubError(
             f"{repository} is not on this machine, and the hub could not be reached to download it "
             f"({size}); check the connection and try again."
