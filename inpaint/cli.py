@@ -1,4 +1,4 @@
-"""The command line: `python -m inpaint fill|train|evaluate|doctor`."""
+"""The command line: `python -m inpaint`, then a task, or train, evaluate, doctor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,32 @@ import argparse
 import json
 import signal
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import inpaint
-from inpaint.settings import SAMPLERS, Settings
+from inpaint.settings import OPTIONS, SAMPLERS, SamplerDefaults, Settings
+from inpaint.tasks import TASKS, Task, settled
 
+COMMON = (
+    "model",
+    "sampler",
+    "steps",
+    "strength",
+    "resample",
+    "jump",
+    "eta",
+    "seed",
+    "candidates",
+    "grow",
+    "feather",
+    "prompt",
+    "negative",
+    "guidance",
+    "scheduler",
+)
+"""The settings that every task takes."""
 EXAMPLE = "example: python -m inpaint fill photo.jpg --mask mask.png -o filled.png"
 
 
@@ -33,38 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="inpaint", description="Fill parts of pictures by diffusion.", epilog=EXAMPLE
+        prog="inpaint", description="Repair and edit pictures by diffusion.", epilog=EXAMPLE
     )
     parser.add_argument("--version", action="version", version=inpaint.__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    fill = commands.add_parser("fill", help="fill the masked part of a picture", epilog=EXAMPLE)
-    fill.add_argument("picture", help="the picture: PNG, JPEG, WebP, TIFF, BMP or GIF")
-    fill.add_argument("--mask", help="white = fill; without it, transparent pixels are filled")
-    fill.add_argument("-o", "--output", required=True, type=Path, help="where to write the result")
-    default = {field.name: field.default for field in fields(Settings)}
-    for name, kind, text in (
-        ("model", str, "a model's name, or a folder that holds one"),
-        ("steps", int, "denoising steps at the coarsest level"),
-        ("strength", float, "noise to start from, above 0 and at most 1"),
-        ("resample", int, "times that stretches of steps are walked"),
-        ("jump", int, "length of such a stretch in steps"),
-        ("eta", float, "fresh noise per step, 0 to 1"),
-        ("seed", int, "the same seed gives the same result"),
-        ("candidates", int, "number of fills; more than one are written as NAME-1, NAME-2, ..."),
-        ("grow", int, "pixels by which the mask is widened"),
-        ("feather", int, "width of the blend inside the mask, in pixels"),
-    ):
-        fill.add_argument(
-            f"--{name}",
-            type=kind,
-            default=default[name],
-            help=f"{text} ({'by sampler' if default[name] is None else '%(default)s'})",
-        )
-    fill.add_argument("--sampler", choices=SAMPLERS, default=default["sampler"])
-    fill.add_argument("--device", default="auto", help="auto, cuda, xpu, mps or cpu (%(default)s)")
-    fill.add_argument("--json", action="store_true", help="print what was done as JSON")
-    fill.set_defaults(command=_fill)
+    for name, task in TASKS.items():
+        _add_task(commands, name, task)
 
     train = commands.add_parser("train", help="train a model on a folder of photographs")
     train.add_argument("--data", required=True, type=Path, help="a folder of photographs")
@@ -108,11 +102,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fill(options: argparse.Namespace) -> int:
+def _add_task(commands: Any, name: str, task: Task) -> None:
+    """Draw a task's command from its row."""
+    mask = " --mask mask.png" if task.mask == "needed" else ""
+    example = f"example: python -m inpaint {name} photo.jpg{mask} -o result.png"
+    command = commands.add_parser(name, help=task.tip, description=task.tip, epilog=example)
+    command.add_argument("picture", help="the picture: PNG, JPEG, WebP, TIFF, BMP or GIF")
+    if task.mask != "unused":
+        missing = "transparent pixels" if task.mask == "needed" else "what the task finds itself"
+        text = f"a picture in which white = repaint; without it, {missing}"
+        command.add_argument("--mask", help=text)
+    if task.guide != "unused":
+        command.add_argument("--guide", required=task.guide == "needed", help=task.guide_tip)
+    command.add_argument("-o", "--output", required=True, type=Path, help="where to write")
+    for setting in (*task.controls, *COMMON):
+        option = OPTIONS[setting]
+        command.add_argument(
+            f"--{setting}",
+            type=option.kind,
+            default=argparse.SUPPRESS,
+            metavar=option.kind.__name__.upper(),
+            help=f"{option.tip} ({_usual(setting, task)})".replace("%", "%%"),
+        )
+    command.add_argument(
+        "--device", default="auto", help="auto, cuda, xpu, mps or cpu (%(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="print what was done as JSON")
+    command.set_defaults(command=_edit, task=name)
+
+
+def _usual(setting: str, task: Task) -> str:
+    """Say what a setting is where it is left out."""
+    defaults = {item.name: item.default for item in fields(Settings)}
+    value = task.defaults.get(setting, defaults[setting])
+    if setting == "sampler":
+        return f"one of {', '.join(SAMPLERS)}; {value}"
+    if value is None:
+        return "by sampler" if setting in SamplerDefaults.__slots__ else "by itself"
+    return str(value) if value != "" else "none"
+
+
+def _edit(options: argparse.Namespace) -> int:
     # Checked before the work: a wrong name must not cost a fill.
-    known = {field.name: field.default for field in fields(Settings)}
-    settings: dict[str, Any] = {name: getattr(options, name, known[name]) for name in known}
-    Settings.of(**settings)
+    settings = {name: value for name, value in vars(options).items() if name in OPTIONS}
+    settled(settings)
     from inpaint import pictures
 
     pictures.format_of(options.output)
@@ -120,8 +153,6 @@ def _fill(options: argparse.Namespace) -> int:
         raise ValueError(
             f"There is no folder '{options.output.parent}' to write to; make it first."
         )
-    if not options.output.parent.is_dir():
-        raise ValueError(f"There is no folder {options.output.parent}; make it first.")
     from inpaint.editing import Moment, edit
 
     bar = _Bar()
@@ -129,7 +160,14 @@ def _fill(options: argparse.Namespace) -> int:
     def show(moment: Moment) -> None:
         bar.show(moment.number, moment.total, moment.stage)
 
-    result = edit(options.picture, options.mask, device=options.device, progress=show, **settings)
+    result = edit(
+        options.picture,
+        getattr(options, "mask", None),
+        guide=getattr(options, "guide", None),
+        device=options.device,
+        progress=show,
+        **settings,
+    )
     bar.clear()
     files = []
     for number, candidate in enumerate(result.candidates, 1):
@@ -139,7 +177,7 @@ def _fill(options: argparse.Namespace) -> int:
         files.append(str(candidate.save(path)))
     report = {
         "files": files,
-        "receipt": {"outside": result.receipt.outside, "changed": result.receipt.changed},
+        "receipt": asdict(result.receipt),
         "seconds": round(result.seconds, 3),
         "evaluations": result.evaluations,
         "notes": list(result.notes),

@@ -6,7 +6,7 @@ picture + mask → regions → crops → fill → pasted patches → result with
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,11 +20,12 @@ from inpaint import devices, filling, masks, pictures
 from inpaint.catalog import Loaded, load
 from inpaint.filling import Step, Stopped
 from inpaint.pictures import Picture
+from inpaint.preparing import PREPARE, Prepared, Request
 from inpaint.recipes import recipe
-from inpaint.regions import Box, Region, around_holes
+from inpaint.regions import Box, Region, around_holes, batches
 from inpaint.results import Candidate, Estimate, Moment, Patch, Receipt, Result, receipt
 from inpaint.settings import Settings
-from inpaint.tasks import TASKS
+from inpaint.tasks import TASKS, Task, settled
 
 LARGEST_CORE = 1024
 """Holes with a longer side are cut and filled in turn, which bounds memory."""
@@ -37,6 +38,7 @@ def edit(
     picture: Any,
     mask: Any = None,
     *,
+    guide: Any = None,
     device: str = "auto",
     progress: Progress = lambda moment: None,
     max_pixels: int = pictures.MAX_PIXELS,
@@ -50,7 +52,9 @@ def edit(
         What to edit; it is not changed.
     mask : path, PIL image, array, Strokes or None
         White or True = repaint; another size than the picture's is resized. None takes the
-        picture's transparent pixels, and makes them opaque.
+        picture's transparent pixels, and makes them opaque. Some tasks need no mask.
+    guide : as picture
+        A second picture, for the tasks that take one.
     device : str
         auto, cuda, xpu, mps or cpu.
     progress : callable
@@ -59,7 +63,7 @@ def edit(
     max_pixels : int
         Refuse larger pictures.
     **settings
-        Fields of `inpaint.settings.Settings`.
+        Fields of `inpaint.settings.Settings`; `task` names a row of `inpaint.tasks.TASKS`.
 
     Returns
     -------
@@ -71,14 +75,17 @@ def edit(
         With one sentence that says what to do.
     """
     began = time.perf_counter()
-    wanted = _settings(settings)
+    wanted = settled(settings)
     chosen = devices.pick(device)
     original = pictures.read(picture, max_pixels=max_pixels)
-    painted = _mask(mask, original)
-    widened = TASKS[wanted.task].prepare(painted, wanted)
+    request = _request(original, mask, guide, wanted, max_pixels)
+    prepared, row = PREPARE[wanted.task].prepare(request), PREPARE[wanted.task]
+    if prepared.picture.size != original.size:
+        pictures.check_size(prepared.picture.size, max_pixels)
     # A transparent pixel has no colour to blend with: it is replaced whole.
-    bare = painted & (mask is None)
-    work = _Work(original, widened, bare, wanted, chosen, progress)
+    holes = request.painted if mask is None else None
+    bare = prepared.bare if holes is None else holes
+    work = _Work(request, prepared, bare, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
     notes: list[str] = []
@@ -89,23 +96,25 @@ def edit(
     seconds = time.perf_counter() - began
     if not work.stopped:
         filling_seconds = time.perf_counter() - work.began
-        _learn_speed(wanted.model, chosen.name, work.arithmetic * len(made), filling_seconds)
-    story = recipe(wanted, original.pixels, painted, work.loaded.digest)
+        _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
+    loaded = work.loaded
+    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision)
     candidates = [
         Candidate(
-            original,
+            prepared.picture,
             patches,
             {**story, "settings": {**story["settings"], "seed": seed}},
-            opaque=mask is None,
+            opaque=holes is not None,
         )
         for seed, patches in zip(seeds, made, strict=False)
     ]
     first = candidates[0].picture()
+    promise = row.promise(request, first) if row.promise and not work.stopped else ""
     return Result(
         candidates,
         first,
-        widened,
-        receipt(original, first, widened),
+        prepared.mask,
+        receipt(prepared.picture, first, prepared.mask, promise),
         seconds,
         work.done,
         not work.stopped,
@@ -114,25 +123,26 @@ def edit(
 
 
 def estimate(
-    size: tuple[int, int], mask: Any, *, device: str = "auto", **settings: Any
+    picture: Picture | tuple[int, int],
+    mask: Any = None,
+    *,
+    guide: Any = None,
+    device: str = "auto",
+    **settings: Any,
 ) -> Estimate:
-    """Say what `edit` would cost on a picture of `size` (width, height)."""
-    wanted = _settings(settings)
+    """Say what `edit` would cost on a picture, or on one of a size (width, height)."""
+    wanted = settled(settings)
     chosen = devices.pick(device)
-    loaded = load(wanted.model, chosen)
-    widened = TASKS[wanted.task].prepare(_as_mask(mask, size), wanted)
-    regions = _regions(widened, loaded)
-    evaluations, arithmetic = _cost(regions, widened, loaded, wanted)
-    speed = _speed(wanted.model, chosen.name, loaded)
+    if not isinstance(picture, Picture):
+        picture = Picture(np.broadcast_to(np.uint8(0), (picture[1], picture[0], 3)))
+    request = _request(picture, mask, guide, wanted, pictures.MAX_PIXELS)
+    prepared = PREPARE[wanted.task].prepare(request)
+    filler = _filler(load(wanted.model, chosen), request)
+    regions = _regions(prepared.mask, filler)
+    evaluations, arithmetic = _cost(regions, prepared.mask, filler, wanted)
+    speed = _speed(wanted, chosen.name, filler)
     count = wanted.candidates
     return Estimate(evaluations * count, arithmetic * count / speed, len(regions))
-
-
-def _settings(values: dict[str, Any]) -> Settings:
-    wanted = Settings.of(**values)
-    if wanted.task not in TASKS:
-        raise ValueError(f"there is no task {wanted.task!r}; choose {', '.join(TASKS)}")
-    return wanted
 
 
 class _Work:
@@ -140,17 +150,18 @@ class _Work:
 
     def __init__(
         self,
-        original: Picture,
-        mask: Mask,
-        bare: Mask,
-        settings: Settings,
+        request: Request,
+        prepared: Prepared,
+        bare: Mask | None,
         chosen: devices.Device,
         progress: Progress,
     ) -> None:
-        self.original, self.mask, self.bare, self.settings = original, mask, bare, settings
+        self.request, self.settings = request, request.settings
+        self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, bare
+        self.start = prepared.start or prepared.picture
         self.chosen, self.progress = chosen, progress
-        self.loaded = load(settings.model, chosen)
-        self.regions = _regions(mask, self.loaded)
+        self.loaded = load(self.settings.model, chosen)
+        self.regions = _regions(self.mask, _filler(self.loaded, request))
         self.arithmetic = 0.0
         self.done = self.kept = self.made = 0
         self.stopped = False
@@ -161,37 +172,54 @@ class _Work:
         loaded = self.loaded
         if device.name != self.chosen.name:
             loaded = load(self.settings.model, device)
-        seeds = seeds[: min(device.batch, loaded.model.batch or device.batch)]
-        each, self.arithmetic = _cost(self.regions, self.mask, loaded, self.settings, device.tile)
+        filler = _filler(loaded, self.request)
+        at_once = min(device.batch, filler.batch or device.batch)
+        seeds = seeds[:at_once]
+        each, self.arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)
         self.done, ahead = self.kept, each * (self.settings.candidates - self.made)
         patches: list[list[Patch]] = [[] for _ in seeds]
-        canvases = [replace(self.original, pixels=self.original.pixels.copy()) for _ in seeds]
+        canvases = [self.start.pixels.copy() for _ in seeds]
         left = self.mask.copy()
-        for index, region in enumerate(self.regions):
-            hole, core = region.crop_array(left), region.core_mask()[0, 0].numpy() > 0
-            filled, finished = filling.fill(
-                loaded.model,
-                torch.cat([_to_tensor(canvas.rgb(region.box)) for canvas in canvases]),
-                torch.from_numpy(hole.astype(np.float32))[None, None],
-                self.settings,
-                [filling.shuffled(seed, index) for seed in seeds],
-                self._reporter(region, len(seeds), self.kept + ahead),
-                device.tile,
-            )
-            # Of a hole that is cut into several regions each pastes its own part.
-            alpha = masks.feather(region.crop_array(self.mask), self.settings.feather)
-            alpha[region.crop_array(self.bare)] = 1
-            alpha[~core] = 0
-            for own, canvas, image in zip(patches, canvases, filled, strict=True):
-                patch = Patch(region, self.original.native(_to_array(image)), alpha)
-                region.paste(canvas.pixels, patch.pixels, patch.alpha)
-                own.append(patch)
-            hole[core] = False
-            if not finished:
-                self.stopped = True
-                break
+        index = 0
+
+        def passes(region: Region) -> tuple[filling.Pass, ...]:
+            return tuple(filler.plan(_hole(region, self.mask), self.settings, device.tile))
+
+        for batch in batches(self.regions, passes):
+            # Holes before candidates: one candidate's holes do not see each other either way.
+            for some in _split(batch, max(1, at_once // len(seeds))):
+                jobs = [(region, k) for region in some for k in range(len(seeds))]
+                filled, finished = filler.fill(
+                    torch.cat([self._window(canvases[k], region) for region, k in jobs]),
+                    torch.cat([_hole(region, left) for region, _ in jobs]),
+                    self.settings,
+                    [filling.shuffled(seeds[k], index + some.index(r)) for r, k in jobs],
+                    self._reporter(some[0], len(jobs), self.kept + ahead),
+                    device.tile,
+                )
+                index += len(some)
+                for (region, k), image in zip(jobs, filled, strict=True):
+                    patch = Patch(region, self.canvas.native(_to_array(image)), self._alpha(region))
+                    region.paste(canvases[k], patch.pixels, patch.alpha)
+                    patches[k].append(patch)
+                if not finished:
+                    self.stopped = True
+                    return [tuple(own) for own in patches]
+            for region in batch:
+                region.crop_array(left)[region.core_mask()[0, 0].numpy() > 0] = False
         self.made, self.kept = self.made + len(seeds), self.done
         return [tuple(own) for own in patches]
+
+    def _window(self, pixels: NDArray[Any], region: Region) -> Tensor:
+        return _to_tensor(replace(self.canvas, pixels=pixels).rgb(region.box))
+
+    def _alpha(self, region: Region) -> NDArray[np.float32]:
+        """Blend weights; of a hole that is cut into several regions each pastes its own part."""
+        alpha = masks.feather(region.crop_array(self.mask), self.settings.feather)
+        if self.bare is not None:
+            alpha[region.crop_array(self.bare)] = 1
+        alpha[region.core_mask()[0, 0].numpy() == 0] = 0
+        return alpha
 
     def _reporter(self, region: Region, batch: int, total: int) -> Callable[[Step], None]:
         before = self.done
@@ -209,6 +237,22 @@ class _Work:
         return report
 
 
+def _filler(loaded: Loaded, request: Request) -> filling.Filler:
+    """Return what works on a request: the model's filler, or what the task makes of it."""
+    own = PREPARE[request.settings.task].filler
+    return own(loaded.filler, request) if own else loaded.filler
+
+
+def _split(regions: list[Region], most: int) -> Iterator[list[Region]]:
+    for first in range(0, len(regions), most):
+        yield regions[first : first + most]
+
+
+def _hole(region: Region, mask: Mask) -> Tensor:
+    """Crop a (H, W) mask to (1, 1, h, w)."""
+    return torch.from_numpy(region.crop_array(mask).astype(np.float32))[None, None]
+
+
 def _to_tensor(rgb: NDArray[np.float32]) -> Tensor:
     """(h, w, 3) in [0, 1] -> (1, 3, h, w) in [-1, 1]."""
     return torch.from_numpy(rgb).permute(2, 0, 1)[None] * 2 - 1
@@ -220,11 +264,11 @@ def _to_array(image: Tensor) -> NDArray[np.float32]:
     return array
 
 
-def _regions(mask: Mask, loaded: Loaded) -> list[Region]:
+def _regions(mask: Mask, filler: filling.Filler) -> list[Region]:
     """Find where to work; a group of holes too large to hold in memory at once is cut."""
     regions = []
     size = (mask.shape[1], mask.shape[0])
-    for region in around_holes(mask, loaded.model.context):
+    for region in around_holes(mask, filler.context):
         x0, y0, x1, y1 = region.core
         if max(x1 - x0, y1 - y0) <= LARGEST_CORE:
             regions.append(region)
@@ -233,69 +277,85 @@ def _regions(mask: Mask, loaded: Loaded) -> list[Region]:
             for x in range(x0, x1, LARGEST_CORE):
                 core = (x, y, min(x + LARGEST_CORE, x1), min(y + LARGEST_CORE, y1))
                 if mask[core[1] : core[3], core[0] : core[2]].any():
-                    context = loaded.model.context(LARGEST_CORE)
+                    context = filler.context(LARGEST_CORE)
                     regions.append(Region.around(core, context, size))
     return regions
 
 
 def _cost(
-    regions: list[Region], mask: Mask, loaded: Loaded, settings: Settings, shrunken: float = 1.0
+    regions: list[Region],
+    mask: Mask,
+    filler: filling.Filler,
+    settings: Settings,
+    shrunken: float = 1.0,
 ) -> tuple[int, float]:
     """Count evaluations and multiply-adds for one candidate."""
     evaluations, arithmetic = 0, 0.0
     left = mask.copy()
     for region in regions:
-        hole = region.crop_array(left)
-        holes = torch.from_numpy(hole.astype(np.float32))[None, None]
-        some, work = filling.overall(filling.plan(loaded.model, holes, settings, shrunken))
+        some, work = filling.overall(filler.plan(_hole(region, left), settings, shrunken))
         evaluations, arithmetic = evaluations + some, arithmetic + work
-        hole[region.core_mask()[0, 0].numpy() > 0] = False
+        region.crop_array(left)[region.core_mask()[0, 0].numpy() > 0] = False
     return evaluations, arithmetic
 
 
-def _mask(mask: Any, picture: Picture) -> Mask:
+def _request(
+    picture: Picture, mask: Any, guide: Any, settings: Settings, max_pixels: int
+) -> Request:
+    """Read what belongs to a picture, as far as the task wants it."""
+    task, second = TASKS[settings.task], None
+    if task.guide != "unused" and guide is not None:
+        second = pictures.read(guide, max_pixels=max_pixels)
+    elif task.guide == "needed":
+        raise ValueError(f"Give a second picture. {task.guide_tip}")
+    return Request(picture, _painted(mask, picture, task), second, settings)
+
+
+def _painted(mask: Any, picture: Picture, task: Task) -> Mask | None:
+    """Return what was painted as (H, W) bool; None where the task does without."""
+    if task.mask == "unused" or (mask is None and task.mask == "optional"):
+        return None
     if mask is None:
         if picture.alpha is None:
             raise ValueError("Give a mask: the picture has no transparent pixels to fill.")
-        mask = masks.from_alpha(picture)
-    return _as_mask(mask, picture.size)
-
-
-def _as_mask(mask: Any, size: tuple[int, int]) -> Mask:
-    painted: Mask
-    if isinstance(mask, masks.Strokes):
-        painted = masks.rasterize(mask, size)
+        painted = masks.from_alpha(picture)
+    elif isinstance(mask, masks.Strokes):
+        painted = masks.rasterize(mask, picture.size)
     else:
-        painted = masks.read(mask, size)
-    if not painted.any():
-        raise ValueError("Nothing is painted; paint over what should be filled.")
-    return painted
+        painted = masks.read(mask, picture.size)
+    if painted.any():
+        return painted
+    if task.mask == "optional":
+        return None
+    raise ValueError("Nothing is painted; paint over what should be filled.")
 
 
-_speeds: dict[tuple[str, str], float] = {}
-"""Multiply-adds a second by model and device: measured once, then learned from every edit."""
+_speeds: dict[tuple[str, str, str], float] = {}
+"""Multiply-adds a second by task, model and device: measured once, then learned from every edit."""
 
 
-def _speed(model: str, device: str, loaded: Loaded) -> float:
-    if (model, device) not in _speeds:
+def _speed(wanted: Settings, device: str, filler: filling.Filler) -> float:
+    key = (wanted.task, wanted.model, device)
+    if key not in _speeds:
         side = 160
         picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
         mask = torch.zeros(1, 1, side, side)
         mask[..., 56:104, 56:104] = 1
-        settings = Settings(steps=2, strength=loaded.model.refine)
-        passes = filling.plan(loaded.model, mask, settings)
-        filling.fill(loaded.model, picture, mask, settings, [0])  # the first run warms up
+        settings = replace(wanted, steps=2)
+        arithmetic = filling.overall(filler.plan(mask, settings))[1]
+        filler.fill(picture, mask, settings, [0])  # the first run warms up
         began = time.perf_counter()
-        filling.fill(loaded.model, picture, mask, settings, [0])
-        _learn_speed(model, device, filling.overall(passes)[1], time.perf_counter() - began)
-    return _speeds[model, device]
+        filler.fill(picture, mask, settings, [0])
+        _learn_speed(wanted, device, arithmetic, time.perf_counter() - began)
+    return _speeds[key]
 
 
-def _learn_speed(model: str, device: str, arithmetic: float, seconds: float) -> None:
+def _learn_speed(wanted: Settings, device: str, arithmetic: float, seconds: float) -> None:
     if arithmetic > 0 and seconds > 0:
-        known = _speeds.get((model, device))
+        key = (wanted.task, wanted.model, device)
+        known = _speeds.get(key)
         now = arithmetic / seconds
-        _speeds[model, device] = now if known is None else (known + now) / 2
+        _speeds[key] = now if known is None else (known + now) / 2
 
 
 __all__ = ["Candidate", "Estimate", "Moment", "Receipt", "Result", "Stopped", "edit", "estimate"]

@@ -1,6 +1,6 @@
-"""Fills one region, coarse to fine and tile by tile, with any model and any sampler.
+"""Fills windows, coarse to fine and tile by tile, with any model and any sampler.
 
-A region is shrunk until the model can grasp its holes, filled there from noise, and enlarged step
+A window is shrunk until the model can grasp its holes, filled there from noise, and enlarged step
 by step; each finer level noises the enlarged fill to a middle level and denoises it again, so that
 structure comes from above and texture from the level itself. Holes too large for the model's tile
 are filled tile after tile, each seeing the ones before it as known.
@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class Level(Protocol):
         """(B, 3, H, W): what to noise and denoise."""
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
-        """Return the denoiser of a tile: known (B, 3, h, w), mask (1, 1, h, w), 1 = hole."""
+        """Return the denoiser of a tile: known (B, 3, h, w), mask (1 or B, 1, h, w), 1 = hole."""
 
 
 L = TypeVar("L", bound=Level)
@@ -48,7 +48,7 @@ class Model(Protocol[L]):
 
     @property
     def batch(self) -> int | None:
-        """Most candidates that it can denoise at once; None for any number."""
+        """Most windows that it can denoise at once; None for any number."""
 
     @property
     def refine(self) -> float:
@@ -61,24 +61,27 @@ class Model(Protocol[L]):
         """How often to halve a (1, 1, H, W) mask before the first fill."""
 
     def level(self, known: Tensor, mask: Tensor, guess: Tensor, coarser: L | None) -> L:
-        """Prepare a level: known (1, 3, H, W), mask (1, 1, H, W), guess (B, 3, H, W)."""
+        """Prepare a level: known (1 or B, 3, H, W), mask (1 or B, 1, H, W), guess (B, 3, H, W)."""
 
     def work(self, mask: Tensor) -> float:
         """Arithmetic of one evaluation on a (1, 1, h, w) tile, in multiply-adds."""
 
 
 class Filler(Protocol):
-    """What fills a window: our samplers around a denoiser, or a pipeline of diffusers."""
+    """What fills windows: our samplers around a denoiser, or a pipeline of diffusers."""
 
     @property
     def batch(self) -> int | None:
-        """Most images that it takes at once; None for any number."""
+        """Most windows that it takes at once; None for any number."""
 
     def context(self, side: int) -> int:
         """Pixels to look at around holes with a longest side of `side`."""
 
     def plan(self, mask: Tensor, settings: Settings, shrunken: float = 1.0) -> list[Pass]:
-        """List the passes that fill a (1, 1, H, W) mask."""
+        """List the passes that fill a (1, 1, H, W) mask; windows of equal plans may share a batch.
+
+        `shrunken` scales the tiles, for machines short of memory.
+        """
 
     def fill(
         self,
@@ -86,10 +89,30 @@ class Filler(Protocol):
         mask: Tensor,
         settings: Settings,
         seeds: list[int],
-        on_step: Callable[[Step], None] = ...,
+        on_step: Callable[[Step], None] = lambda step: None,
         shrunken: float = 1.0,
     ) -> tuple[Tensor, bool]:
-        """Fill (1 or n, 3, H, W) in [-1, 1]: see `fill`."""
+        """Fill windows.
+
+        Parameters
+        ----------
+        picture : Tensor
+            (1 or B, 3, H, W) in [-1, 1]. What the holes contain matters only for a strength
+            below 1.
+        mask : Tensor
+            (1 or B, 1, H, W), 1 = repaint, 0 = known; of equal plans.
+        settings : Settings
+            Sampler, steps, strength, resample count, jump length and eta.
+        seeds : list of int
+            One for each window.
+        on_step : callable
+            Called after every evaluation; may raise `Stopped`.
+
+        Returns
+        -------
+        filled, finished
+            filled is (B, 3, H, W) with the known pixels exact; finished is False if stopped.
+        """
 
 
 class Stopped(Exception):
@@ -130,10 +153,7 @@ class Step:
 
 
 def plan(model: Model[Any], mask: Tensor, settings: Settings, shrunken: float = 1.0) -> list[Pass]:
-    """List the passes that fill a (1, 1, H, W) mask, in order.
-
-    `shrunken` scales the model's tile, for machines short of memory.
-    """
+    """List the passes that fill a (1, 1, H, W) mask, in order; as `Filler.plan`."""
     # A guide that is only lightly noised keeps its structure: there is none to find further up.
     depth = 0 if settings.strength <= model.refine else model.halvings(mask)
     masks = [mask]
@@ -170,31 +190,8 @@ def fill(
     on_step: Callable[[Step], None] = lambda step: None,
     shrunken: float = 1.0,
 ) -> tuple[Tensor, bool]:
-    """Fill the holes of a region.
-
-    Parameters
-    ----------
-    model : Model
-        What denoises.
-    picture : Tensor
-        (1, 3, H, W) in [-1, 1]. What the holes contain matters only for a strength below 1.
-    mask : Tensor
-        (1, 1, H, W), 1 = repaint, 0 = known.
-    settings : Settings
-        Sampler, steps, strength, resample count, jump length and eta.
-    seeds : list of int
-        One for each candidate.
-    on_step : callable
-        Called after every evaluation; may raise `Stopped`.
-    shrunken : float
-        As for `plan`.
-
-    Returns
-    -------
-    filled, finished
-        filled is (len(seeds), 3, H, W) with the known pixels exact; finished is False if stopped.
-    """
-    passes = plan(model, mask, settings, shrunken)
+    """Fill the holes of windows with a model; as `Filler.fill`."""
+    passes = plan(model, mask[:1], settings, shrunken)
     if not passes:
         return picture.expand(len(seeds), -1, -1, -1).clone(), True
     pyramid = [(picture, mask)]
@@ -249,10 +246,10 @@ def fill(
 
 
 @dataclass(frozen=True, slots=True)
-class Pyramid:
+class Pyramid(Generic[L]):
     """A `Filler` made of a model."""
 
-    model: Model[Any]
+    model: Model[L]
 
     @property
     def batch(self) -> int | None:

@@ -12,7 +12,11 @@ from inpaint.settings import Settings
 
 
 def recipe(
-    settings: Settings, pixels: np.ndarray, mask: np.ndarray, model_digest: str
+    settings: Settings,
+    pixels: np.ndarray,
+    mask: np.ndarray | None,
+    model_digest: str,
+    model_revision: str = "",
 ) -> dict[str, Any]:
     """Describe an edit.
 
@@ -21,9 +25,12 @@ def recipe(
     settings : Settings
         How it was made.
     pixels, mask : array
-        The picture before the edit and the mask as painted, before it was widened.
+        The picture before the edit and the mask as painted, before it was widened; None if the
+        task does without.
     model_digest : str
         SHA-256 of the model's weights, or "" for a model without any.
+    model_revision : str
+        Commit of the model on the hub, or "" for a model from elsewhere.
 
     Returns
     -------
@@ -34,8 +41,9 @@ def recipe(
         "inpaint": inpaint.__version__,
         "settings": settings.as_dict(),
         "model_sha256": model_digest,
+        "model_revision": model_revision,
         "picture_sha256": digest(pixels),
-        "mask_sha256": digest(np.packbits(mask)),
+        "mask_sha256": "" if mask is None else digest(np.packbits(mask)),
         "size": [int(pixels.shape[1]), int(pixels.shape[0])],
     }
 

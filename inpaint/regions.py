@@ -6,7 +6,7 @@ size and pastes a patch back, and nothing else in the project computes with such
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,17 +40,14 @@ class Region:
     box: Box
 
     @classmethod
-    def around(cls, core: Box, context: int, size: tuple[int, int]) -> Region:
-        """Give a core `context` pixels on every side, as far as the picture of `size` goes."""
-        x0, y0, x1, y1 = core
-        width, height = size
-        box = (
-            max(x0 - context, 0),
-            max(y0 - context, 0),
-            min(x1 + context, width),
-            min(y1 + context, height),
-        )
-        return cls(core, box)
+    def around(cls, core: Box, context: int, size: tuple[int, int], multiple: int = 1) -> Region:
+        """Give a core `context` pixels on every side, as far as the picture of `size` goes.
+
+        The sides of the box are rounded up to a `multiple` where there is room for it.
+        """
+        left, right = _widened(core[0], core[2], context, size[0], multiple)
+        top, bottom = _widened(core[1], core[3], context, size[1], multiple)
+        return cls(core, (left, top, right, bottom))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -101,11 +98,44 @@ class Region:
         view[touched] = np.rint(mixed).clip(0, largest).astype(view.dtype)
 
 
+def _widened(first: int, last: int, context: int, size: int, multiple: int) -> tuple[int, int]:
+    """Widen an interval within [0, size) and round its length up."""
+    first, last = max(first - context, 0), min(last + context, size)
+    length = min(-(-(last - first) // multiple) * multiple, size)
+    first = max(0, min(first - (length - (last - first)) // 2, size - length))
+    return first, first + length
+
+
+def batches(regions: list[Region], alike: Callable[[Region], Hashable]) -> list[list[Region]]:
+    """Group regions that can be filled at once: of equal windows, and none within another's.
+
+    Parameters
+    ----------
+    regions : list of Region
+        In the order in which they are to be filled, where that matters.
+    alike : callable
+        A key; only regions of equal keys share a batch.
+    """
+    found: list[list[Region]] = []
+    for region in regions:
+        for batch in reversed(found):
+            if any(_near(region, other) for other in batch):
+                found.append([region])
+                break
+            if batch[0].size == region.size and alike(batch[0]) == alike(region):
+                batch.append(region)
+                break
+        else:
+            found.append([region])
+    return found
+
+
 def around_holes(mask: NDArray[np.bool_], context: Callable[[int], int]) -> list[Region]:
     """Give every group of holes a region of its own.
 
     Groups are found on cells of `GROUPING` pixels, so a thousand specks of dust are a few groups,
     and joined until none lies in another's context: a region's box then holds no hole but its own.
+    Sides of boxes are multiples of `GROUPING`, so that many of them are equal and can be a batch.
 
     Parameters
     ----------
@@ -151,7 +181,7 @@ def _tight(cell: NDArray[np.bool_], x: int, y: int) -> Box:
 def _region(boxes: list[Box], context: Callable[[int], int], size: tuple[int, int]) -> Region:
     x0, y0, _, _ = np.min(boxes, axis=0).tolist()
     _, _, x1, y1 = np.max(boxes, axis=0).tolist()
-    return Region.around((x0, y0, x1, y1), context(max(x1 - x0, y1 - y0)), size)
+    return Region.around((x0, y0, x1, y1), context(max(x1 - x0, y1 - y0)), size, GROUPING)
 
 
 def _near(a: Region, b: Region) -> bool:
@@ -166,15 +196,19 @@ def _overlap(a: Box, b: Box) -> bool:
 def tiles(mask: Tensor, side: int, context: int) -> Iterator[Region]:
     """Cut the holes of a (1, 1, H, W) mask into cores of at most `side` pixels.
 
+    Where one is enough and the picture at most twice as large, the tile is the whole picture.
     Tiles are laid over the holes' bounding box, evenly, and those without a hole are left out, so
     work grows with the masked area. Filled in order, each sees the ones before it as known.
     """
     ys, xs = mask[0, 0].any(1).nonzero(), mask[0, 0].any(0).nonzero()
     if len(ys) == 0:
         return
+    size = (mask.shape[-1], mask.shape[-2])
     y0, y1, x0, x1 = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
     rows, cols = -(-(y1 - y0) // side), -(-(x1 - x0) // side)
-    size = (mask.shape[-1], mask.shape[-2])
+    if rows * cols == 1 and max(size) <= 2 * side:
+        yield Region((0, 0, *size), (0, 0, *size))  # wherever the hole lies: fit for a batch
+        return
     for row in range(rows):
         for col in range(cols):
             core = (
@@ -230,7 +264,7 @@ def spread(values: Tensor, unknown: Tensor, smoothing: int = 0) -> Tensor:
     values : Tensor
         (B, C, H, W).
     unknown : Tensor
-        (1, 1, H, W), 1 = to be filled in.
+        (1 or B, 1, H, W), 1 = to be filled in.
     smoothing : int
         Number of finest scales whose own values are dropped in favour of the smoother ones.
     """

@@ -54,15 +54,21 @@ class Receipt:
         Pixels outside the repainted area.
     changed : int
         Those of them that differ from the input. 0 unless the software is at fault.
+    promise : str
+        What else the task proves of its result.
     """
 
     outside: int
     changed: int
+    promise: str = ""
 
     def __str__(self) -> str:
         """Return the receipt as a sentence."""
+        if self.outside == 0 and self.promise:
+            return self.promise
         outside = f"{self.outside:,}".replace(",", " ")
-        return f"{self.changed} of {outside} pixels outside the mask changed"
+        counted = f"{self.changed} of {outside} pixels outside the mask changed"
+        return f"{counted}; {self.promise}" if self.promise else counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class Estimate:
     regions: int
 
 
-def receipt(before: Picture, after: Picture, mask: Mask) -> Receipt:
+def receipt(before: Picture, after: Picture, mask: Mask, promise: str = "") -> Receipt:
     """Count the pixels outside the (H, W) mask that differ between two pictures, alpha included."""
     # Channel by channel: NumPy is slow at reducing an axis of three.
     channels = np.moveaxis(before.pixels == after.pixels, 2, 0)
@@ -176,4 +182,4 @@ def receipt(before: Picture, after: Picture, mask: Mask) -> Receipt:
     if before.alpha is not None and after.alpha is not None:
         same &= before.alpha == after.alpha
     outside = ~mask
-    return Receipt(int(outside.sum()), int((outside & ~same).sum()))
+    return Receipt(int(outside.sum()), int((outside & ~same).sum()), promise)

@@ -1,8 +1,9 @@
-"""What a user can set, validated once."""
+"""What a user can set: one table of options, validated once, from which every face is drawn."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import re
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -27,9 +28,61 @@ SAMPLERS: dict[str, SamplerDefaults] = {
 """The samplers of `inpaint.samplers.SAMPLERS`, described without torch."""
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What a setting may be, and what it is called.
+
+    Attributes
+    ----------
+    kind : type
+        int, float or str.
+    title, tip : str
+        For people: two words and a sentence.
+    low, high : float
+        The range of a number, or the longest text.
+    above : bool
+        Whether `low` itself is outside the range.
+    usual : float or None
+        The largest value that a slider offers; None for `high`.
+    pattern : str
+        What a text must match.
+    """
+
+    kind: type
+    title: str
+    tip: str
+    low: float = 0
+    high: float = 1000
+    above: bool = False
+    usual: float | None = None
+    pattern: str = r"(?s).*"
+
+
+def _whole(low: int, high: int, title: str, tip: str, usual: int | None = None) -> dict[str, Any]:
+    return {"option": Option(int, title, tip, low, high, usual=usual)}
+
+
+def _real(
+    low: float, high: float, title: str, tip: str, usual: float | None = None, above: bool = False
+) -> dict[str, Any]:
+    return {"option": Option(float, title, tip, low, high, above, usual)}
+
+
+def _text(title: str, tip: str, pattern: str = r"(?s).*", longest: int = 2000) -> dict[str, Any]:
+    return {"option": Option(str, title, tip, high=longest, pattern=pattern)}
+
+
+_NAME = r"(?s).{1,1000}"
+_ASPECT = r"|0*[1-9]\d{0,3}(\.\d{1,3})?:0*[1-9]\d{0,3}(\.\d{1,3})?"
+LARGEST_SIDE = 8192
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a fill is made. Every field is checked on construction.
+    """How an edit is made. Every field is checked on construction.
+
+    A field of None takes the default of the sampler, or of the model, or is measured on the
+    picture, as its comment says.
 
     Raises
     ------
@@ -37,76 +90,149 @@ class Settings:
         Naming the field, its range and the value given.
     """
 
-    task: str = "fill"
-    """Name of a task in `inpaint.tasks.TASKS`."""
-    model: str = "self"
-    """Name of a model in `inpaint.catalog.MODELS`, or a folder that holds a diffusers pipeline."""
-    sampler: str = "ddim"
-    """One of `SAMPLERS`."""
-    steps: int = None  # type: ignore[assignment]
-    """Denoising steps at the coarsest level, 1 to 250; finer levels take half as many. None, here
-    and below, is replaced by the sampler's own default."""
-    strength: float = 1.0
-    """Noise to start from, (0, 1]: 1 ignores what the hole holds, less keeps more of it."""
-    resample: int = None  # type: ignore[assignment]
-    """Times each stretch of steps is walked (RePaint's r), 1 to 20; evaluations a level for
-    lanpaint."""
-    jump: int = None  # type: ignore[assignment]
-    """Length of such a stretch in steps (RePaint's jump length), 1 to 50."""
-    eta: float = None  # type: ignore[assignment]
-    """Fresh noise per step, 0 (none) to 1 (ancestral)."""
-    seed: int = 0
-    """0 to 2³²−1. Candidate k draws from seed + k."""
-    candidates: int = 1
-    """Independent fills, 1 to 8."""
-    grow: int = 3
-    """Pixels by which the mask is widened first, 0 to 256."""
-    feather: int = 2
-    """Width of the blend inside the widened mask, in pixels, 0 to 256."""
-    prompt: str = ""
-    """What should be there, for models that read; at most 1000 characters, as `negative`."""
-    negative: str = ""
-    """What should not be there."""
-    guidance: float | None = None
-    """How closely to follow the prompt, 0 to 50; None leaves it to the model."""
-    scheduler: str = ""
-    """One of `inpaint.latent.families.SCHEDULERS` instead of the sampler; "" for none."""
+    task: str = field(
+        default="fill", metadata=_text("Task", "What is to be done.", _NAME)
+    )  # of `inpaint.tasks.TASKS`
+    model: str = field(
+        default="self",
+        metadata=_text("Model", "A model of the list, or a folder that holds one.", _NAME),
+    )
+    sampler: str = field(
+        default="ddim",
+        metadata=_text("Sampler", "How noise is turned into a picture, step by step.", _NAME),
+    )
+    steps: int = field(  # type: ignore[assignment]
+        default=None,  # the sampler's; finer levels take half as many
+        metadata=_whole(1, 250, "Steps", "More steps take longer and settle more detail.", 50),
+    )
+    strength: float = field(
+        default=1.0,
+        metadata=_real(
+            0,
+            1,
+            "Noise strength",
+            "1 invents the area anew; less keeps more of what is there.",
+            above=True,
+        ),
+    )
+    resample: int = field(  # type: ignore[assignment]
+        default=None,  # the sampler's: RePaint's r, LanPaint's moves
+        metadata=_whole(
+            1,
+            20,
+            "Resample count",
+            "Goes back and forth this often to fit the fill to its surroundings.",
+            10,
+        ),
+    )
+    jump: int = field(  # type: ignore[assignment]
+        default=None,  # the sampler's
+        metadata=_whole(1, 50, "Jump length", "Steps it goes back each time."),
+    )
+    eta: float = field(  # type: ignore[assignment]
+        default=None,  # the sampler's
+        metadata=_real(
+            0, 1, "Fresh noise (eta)", "Noise added at every step; more gives livelier texture."
+        ),
+    )
+    seed: int = field(
+        default=0,  # candidate k draws from seed + k
+        metadata=_whole(0, 2**32 - 1, "Seed", "The same seed gives the same result."),
+    )
+    candidates: int = field(
+        default=1, metadata=_whole(1, 8, "Candidates", "Different results to choose from.")
+    )
+    grow: int = field(
+        default=3,
+        metadata=_whole(
+            0,
+            256,
+            "Grow mask",
+            "Pixels by which the painted area is widened, to take in soft edges.",
+            64,
+        ),
+    )
+    feather: int = field(
+        default=2,
+        metadata=_whole(
+            0,
+            256,
+            "Feather",
+            "Pixels over which the fill blends in, inside the widened area.",
+            64,
+        ),
+    )
+    prompt: str = field(
+        default="", metadata=_text("Prompt", "What should be there, in words; for hub models.")
+    )
+    negative: str = field(
+        default="", metadata=_text("Negative prompt", "What should not be there, in words.")
+    )
+    guidance: float | None = field(
+        default=None,  # the model's
+        metadata=_real(0, 50, "Guidance", "How closely the prompt is followed.", 20),
+    )
+    scheduler: str = field(
+        default="",  # the model's
+        metadata=_text("Scheduler", "The hub model's own sampler; empty for its usual one."),
+    )
+    sensitivity: float = field(
+        default=0.5,
+        metadata=_real(0, 1, "Sensitivity", "How faint a scratch may be to be found."),
+    )
+    left: int = field(
+        default=0, metadata=_whole(0, LARGEST_SIDE, "Left", "Pixels to add at the left.", 1024)
+    )
+    right: int = field(
+        default=0, metadata=_whole(0, LARGEST_SIDE, "Right", "Pixels to add at the right.", 1024)
+    )
+    top: int = field(
+        default=0, metadata=_whole(0, LARGEST_SIDE, "Top", "Pixels to add at the top.", 1024)
+    )
+    bottom: int = field(
+        default=0, metadata=_whole(0, LARGEST_SIDE, "Bottom", "Pixels to add at the bottom.", 1024)
+    )
+    aspect: str = field(
+        default="",
+        metadata=_text("Aspect ratio", "Width to height to reach, such as 16:9.", _ASPECT, 20),
+    )
+    scale: int = field(
+        default=2, metadata=_whole(2, 4, "Enlargement", "How many times larger: 2 or 4.")
+    )
+    noise: float | None = field(
+        default=None,  # estimated from the picture
+        metadata=_real(
+            0, 100, "Noise level", "Standard deviation of the noise, of 255; empty to estimate it."
+        ),
+    )
+    blur: float = field(
+        default=2.0,
+        metadata=_real(
+            0.3, 10, "Blur radius", "Standard deviation of the blur to undo, in pixels."
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
         if not isinstance(self.sampler, str) or self.sampler not in SAMPLERS:
             names = ", ".join(SAMPLERS)
             raise ValueError(f"sampler must be one of {names}, got {_short(self.sampler)}")
-        for name in ("steps", "resample", "jump", "eta"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, getattr(SAMPLERS[self.sampler], name))
-        _whole(self, "steps", 1, 250)
-        _whole(self, "resample", 1, 20)
-        _whole(self, "jump", 1, 50)
-        _whole(self, "seed", 0, 2**32 - 1)
-        _whole(self, "candidates", 1, 8)
-        _whole(self, "grow", 0, 256)
-        _whole(self, "feather", 0, 256)
-        _real(self, "strength", 0, 1, above=True)
-        _real(self, "eta", 0, 1)
-        if self.guidance is not None:
-            _real(self, "guidance", 0, 50)
-        for name in ("prompt", "negative", "scheduler"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or len(value) > 1000:
-                raise ValueError(f"{name} must be at most 1000 characters, got {_short(value)}")
-        for name in ("task", "model"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not 0 < len(value) <= 1000:
-                raise ValueError(f"{name} must be a name, got {_short(value)}")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None and item.name in SamplerDefaults.__slots__:
+                value = getattr(SAMPLERS[self.sampler], item.name)
+            if value is not None or item.default is not None:
+                value = _checked(item.name, value, OPTIONS[item.name])
+            object.__setattr__(self, item.name, value)
+        if self.scale not in (2, 4):
+            raise ValueError(f"scale must be 2 or 4, got {self.scale}")
 
     @classmethod
     def of(cls, **values: Any) -> Settings:
         """Make settings from keywords; an unknown keyword is a ValueError that lists the known."""
-        known = [field.name for field in fields(cls)]
         for name in values:
-            if name not in known:
-                raise ValueError(f"there is no setting {name!r}; there are {', '.join(known)}")
+            if name not in OPTIONS:
+                raise ValueError(f"there is no setting {name!r}; there are {', '.join(OPTIONS)}")
         return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,25 +240,34 @@ class Settings:
         return asdict(self)
 
 
-def _whole(settings: Settings, name: str, low: int, high: int) -> None:
-    value = getattr(settings, name)
+OPTIONS: dict[str, Option] = {item.name: item.metadata["option"] for item in fields(Settings)}
+"""What each field of `Settings` may be, in their order."""
+
+
+def _checked(name: str, value: Any, option: Option) -> Any:
+    """Return the value as its own type, or raise a ValueError."""
+    if option.kind is str:
+        if not isinstance(value, str) or not len(value) <= option.high:
+            raise ValueError(
+                f"{name} must be a text of at most {option.high:g} letters, got {_short(value)}"
+            )
+        if not re.fullmatch(option.pattern, value):
+            raise ValueError(f"{name} cannot be {_short(value)}. {option.tip}")
+        return value
+    whole = option.kind is int
     # A slider sends 12.0 for 12; True is an int to Python and a slip everywhere else.
-    if isinstance(value, float) and value.is_integer():
-        object.__setattr__(settings, name, value := int(value))
-    elif hasattr(value, "__index__") and not isinstance(value, bool):  # NumPy's integers too
-        object.__setattr__(settings, name, value := value.__index__())
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {_short(value)}")
-
-
-def _real(settings: Settings, name: str, low: float, high: float, above: bool = False) -> None:
-    value = getattr(settings, name)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if whole and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    elif whole and hasattr(value, "__index__") and not isinstance(value, bool):  # NumPy's integers
+        value = value.__index__()
+    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    low, high = option.low, option.high
     # Of NaN and of the infinities `low <= value <= high` is false.
-    if not number or not low <= value <= high or (above and value <= low):
-        span = f"above {low} and at most {high}" if above else f"from {low} to {high}"
-        raise ValueError(f"{name} must be a number {span}, got {_short(value)}")
-    object.__setattr__(settings, name, float(value))
+    if not number or not low <= value <= high or (option.above and value <= low):
+        span = f"above {low:g} and at most {high:g}" if option.above else f"from {low} to {high}"
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{name} must be a {kind} {span}, got {_short(value)}")
+    return option.kind(value)
 
 
 def _short(value: object) -> str:

@@ -1,17 +1,17 @@
-"""What can be done to a picture: one row for each task."""
+"""The tasks as people see them: one row each, from which every face draws its controls.
+
+What a task does stands in the row of the same name in `inpaint.preparing.PREPARE`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inpaint import masks
 from inpaint.settings import Settings
 
-Mask = NDArray[np.bool_]
+Need = Literal["needed", "optional", "unused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,49 @@ class Task:
     Attributes
     ----------
     title, tip : str
-        For people: two words and a sentence.
-    prepare : callable
-        (mask (H, W) bool as painted, settings) -> the mask to repaint.
+        Two words at most, and a sentence.
+    mask : str
+        Whether something must be painted.
+    guide : str
+        Whether it takes a second picture; `guide_tip` says what that is.
+    controls : tuple of str
+        The fields of `Settings` that matter to it beyond those of every task.
+    defaults : mapping
+        Settings that suit it where the user has not chosen.
     """
 
     title: str
     tip: str
-    prepare: Callable[[Mask, Settings], Mask]
-
-
-def _widened(mask: Mask, settings: Settings) -> Mask:
-    """Take in the rim of what was painted over: a trace of it left outside would be continued."""
-    return masks.grow(mask, settings.grow)
+    mask: Need = "needed"
+    guide: Need = "unused"
+    guide_tip: str = ""
+    controls: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 TASKS: dict[str, Task] = {
     "fill": Task(
-        "Fill",
+        "Remove",
         "Paint over what should go, its shadow too, and it is replaced by what fits around it.",
-        _widened,
+    ),
+    "extend": Task(
+        "Extend",
+        "Choose sides or an aspect ratio, and the picture is continued beyond its edges.",
+        mask="unused",
+        controls=("left", "right", "top", "bottom", "aspect"),
     ),
 }
+
+
+def settled(values: Mapping[str, Any]) -> Settings:
+    """Make settings from keywords; what is left out takes the task's default, then the general.
+
+    Raises
+    ------
+    ValueError
+        With one sentence.
+    """
+    name = values.get("task", "fill")
+    if not isinstance(name, str) or name not in TASKS:
+        raise ValueError(f"there is no task {name!r}; choose {', '.join(TASKS)}")
+    return Settings.of(**{**TASKS[name].defaults, **values})

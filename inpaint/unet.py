@@ -16,6 +16,12 @@ from torch import Tensor, nn
 PRESETS: dict[str, dict[str, Any]] = {
     # 3.9 M parameters: trains on a laptop.
     "tiny": {"sample_size": 64, "channels": (32, 64, 96, 128)},
+    # 3.8 M parameters: for the lower half of the noise, which two cores can learn.
+    "restore": {
+        "sample_size": 64,
+        "channels": (64, 96, 128),
+        "attention": (False, False, False),
+    },
     # 15.4 M parameters: wants a GPU; 31 MB as fp16.
     "base": {"sample_size": 128, "channels": (64, 128, 192, 256), "dropout": 0.1},
 }

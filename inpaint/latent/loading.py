@@ -72,7 +72,7 @@ def load_pipeline(
     import transformers
 
     diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     name = kind or family_of(class_of(folder))
     if name is None:
         known = ", ".join(key.removesuffix("Pipeline") for key in FAMILIES)

@@ -6,7 +6,7 @@ the two lossless formats that people edit in, PNG and TIFF, are encoded here. A 
 saved again keeps its own coefficients wherever nothing was changed.
 """
 
-from inpaint.pictures.picture import EXTENSIONS, MAX_PIXELS, Picture, PictureError
+from inpaint.pictures.picture import EXTENSIONS, MAX_PIXELS, Picture, PictureError, check_size
 from inpaint.pictures.reading import embedded_text, read
 from inpaint.pictures.writing import encode, format_of, preview, save_format, write
 
@@ -15,6 +15,7 @@ __all__ = [
     "MAX_PIXELS",
     "Picture",
     "PictureError",
+    "check_size",
     "embedded_text",
     "encode",
     "format_of",

@@ -132,7 +132,8 @@ def _biharmonic() -> Callable[[Picture, Mask, int], tuple[list[Picture], int]]:
 
 
 def _repaint(name: str, network: str, size: int) -> Method:
-    loaded: Any = catalog.load(network, devices.pick()).model
+    filler: Any = catalog.load(network, devices.pick()).filler
+    loaded = getattr(filler, "model", None)
     if not isinstance(loaded, PixelModel):
         raise ValueError(f"{name} needs a network, and {network} is none.")
     if size % 16:

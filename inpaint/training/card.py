@@ -81,6 +81,7 @@ with `inpaint.pipeline.InpaintPipeline.from_pretrained`.
 | images seen | {progress.images:,} crops of {settings.crop} px |
 | steps | {progress.step:,} of {batch} crops |
 | time | {progress.seconds / 60:.1f} minutes on {progress.device} |
+| noise | the lower {settings.noisiest:.0%} of the schedule |
 | learning rate | {settings.learning_rate:g} at its peak, AdamW, cosine decay |
 | averaging | EMA, half-life up to {settings.ema_images:,.0f} images |
 | loss | L2 of v; levels: min-SNR 5 with a floor; hole 1, known pixels 0.1 |

@@ -112,8 +112,10 @@ class Crops(Dataset[tuple[np.ndarray, np.ndarray]]):
     on where a run was interrupted.
     """
 
-    def __init__(self, photographs: Photographs, size: int, seed: int) -> None:
-        self.photographs, self.size, self.seed = photographs, size, seed
+    def __init__(
+        self, photographs: Photographs, size: int, seed: int, whole: float | None = None
+    ) -> None:
+        self.photographs, self.size, self.seed, self.whole = photographs, size, seed, whole
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a crop, (3, S, S) uint8, and a mask, (1, S, S) bool, True = repaint."""
@@ -128,7 +130,8 @@ class Crops(Dataset[tuple[np.ndarray, np.ndarray]]):
         crop = np.asarray(square.resize((self.size, self.size), Image.Resampling.LANCZOS))
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
-        mask = random_mask(rng, (self.size, self.size))
+        family = "full" if self.whole is not None and rng.random() < self.whole else None
+        mask = random_mask(rng, (self.size, self.size), family)
         return np.ascontiguousarray(crop.transpose(2, 0, 1)), mask[None]
 
     def batch(self, start: int, count: int) -> Batch:

@@ -74,10 +74,13 @@ class Run:
         self.accelerator = Accelerator(mixed_precision="no")  # autocast is ours, around the loss
         self.device: torch.device = self.accelerator.device
         self.how = Machine.of(settings, self.device)
-        self.crops = Crops(photographs, settings.crop, settings.seed)
+        self.crops = Crops(photographs, settings.crop, settings.seed, settings.whole)
         # Unseen pictures where there are any, under another seed in any case.
         self.watched = Crops(
-            held_out if len(held_out) else photographs, settings.crop, settings.seed + 1
+            held_out if len(held_out) else photographs,
+            settings.crop,
+            settings.seed + 1,
+            settings.whole,
         )
         self.has_held_out = len(held_out) > 0
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
@@ -197,7 +200,7 @@ class Run:
         x0 = to_unit(crops.to(self.device, non_blocking=True))
         mask = masks.to(self.device, non_blocking=True).float()
         eps = torch.randn(x0.shape, device=self.device)
-        t = random_timesteps(len(x0)).to(self.device, non_blocking=True)
+        t = random_timesteps(len(x0), self.settings.noisiest).to(self.device, non_blocking=True)
 
         def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.how.bf16):
@@ -239,9 +242,10 @@ class Run:
         averaged.to(memory_format=torch.channels_last)
         save_model(averaged, out)
         if self.has_held_out:
-            self.held_out = fixed_loss(averaged, self.watched)
+            self.held_out = fixed_loss(averaged, self.watched, self.settings.noisiest)
         if self.step:
-            save_sheet(averaged, self.watched, out / "samples" / f"{self.step:07d}.png")
+            noisiest = self.settings.noisiest
+            save_sheet(averaged, self.watched, out / "samples" / f"{self.step:07d}.png", noisiest)
         card = model_card(
             self.settings,
             self.progress(),

@@ -22,13 +22,15 @@ def training_scheduler() -> DDPMScheduler:
     )
 
 
-def random_timesteps(batch: int) -> Tensor:
+def random_timesteps(batch: int, noisiest: float = 1.0) -> Tensor:
     """One random t per sample, (B,) int64: uniform, but spread over the batch for less variance.
+
+    `noisiest` is the part of the schedule to draw from, (0, 1].
 
     Kingma et al. 2021, appendix I.1: t_i = (u + i/B) mod 1 with one u for the batch.
     """
     u = (torch.rand(()) + torch.arange(batch) / batch) % 1
-    return (u * STEPS).long().clamp(max=STEPS - 1)
+    return (u * noisiest * STEPS).long().clamp(max=STEPS - 1)
 
 
 def noised(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:

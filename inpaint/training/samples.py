@@ -28,12 +28,14 @@ def to_unit(crops: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def fixed_loss(unet: InpaintUNet, crops: Crops, count: int = 128, batch: int = 32) -> float:
+def fixed_loss(
+    unet: InpaintUNet, crops: Crops, noisiest: float = 1.0, count: int = 128, batch: int = 32
+) -> float:
     """Return the loss over `count` crops whose noise and levels never change."""
     device = unet.device
     alphas_cumprod = training_scheduler().alphas_cumprod.to(device)
     rng = torch.Generator().manual_seed(0)
-    t = (torch.arange(count) + 0.5) / count * STEPS
+    t = (torch.arange(count) + 0.5) / count * STEPS * noisiest
     losses = []
     for first in range(0, count, batch):
         pixels, masks = crops.batch(first, batch)
@@ -47,8 +49,13 @@ def fixed_loss(unet: InpaintUNet, crops: Crops, count: int = 128, batch: int = 3
     return float(np.mean(losses))
 
 
-def save_sheet(unet: InpaintUNet, crops: Crops, path: Path, steps: int = 12) -> None:
-    """Write a PNG of three rows, masked, filled and true, one column per family of masks."""
+def save_sheet(
+    unet: InpaintUNet, crops: Crops, path: Path, noisiest: float = 1.0, steps: int = 12
+) -> None:
+    """Write a PNG of three rows, masked, filled and true, one column per family of masks.
+
+    A network that was not trained up to pure noise starts from the truth under its highest noise.
+    """
     device, count = unet.device, len(FAMILIES)
     truth = to_unit(crops.batch(0, count)[0])
     rng = np.random.default_rng(0)
@@ -56,10 +63,10 @@ def save_sheet(unet: InpaintUNet, crops: Crops, path: Path, steps: int = 12) -> 
     mask = torch.from_numpy(np.stack(holes))[:, None].float()
     known = truth * (1 - mask)
     noise = seeded_noise(range(count))
-    levels = cosine_levels(steps)
+    levels = cosine_levels(steps, noisiest)
     filled = ddim(
         unet_denoiser(unet, training_scheduler(), known, mask),
-        start(torch.zeros_like(truth).to(device), levels[0], noise),
+        start((truth if noisiest < 1 else torch.zeros_like(truth)).to(device), levels[0], noise),
         levels,
         noise,
         KnownPixels(truth.to(device), mask.to(device)),

@@ -50,6 +50,12 @@ class TrainSettings:
         Whether to compile the network; pays on a GPU after some minutes.
     checkpoint_minutes
         Time between checkpoints.
+    noisiest
+        Highest noise trained on, as a fraction of the schedule, (0, 1]. Below 1 the network is a
+        restorer: it cannot start from pure noise, and converges in a fraction of the time.
+    whole
+        Share of crops of which nothing is told to the network, [0, 1]; None: as often as
+        `masks.random_mask` draws a full mask.
     """
 
     data: Path
@@ -68,6 +74,8 @@ class TrainSettings:
     workers: int | None = None
     compile: bool = False
     checkpoint_minutes: float = 5.0
+    noisiest: float = 1.0
+    whole: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -83,6 +91,10 @@ class TrainSettings:
                 raise ValueError(f"{name} must be positive, got {value}")
         if self.checkpoint_minutes < 0 or (self.workers or 0) < 0:
             raise ValueError("checkpoint_minutes and workers must not be negative")
+        if not 0 < self.noisiest <= 1:
+            raise ValueError(f"noisiest must be above 0 and at most 1, got {self.noisiest}")
+        if self.whole is not None and not 0 <= self.whole <= 1:
+            raise ValueError(f"whole must be from 0 to 1, got {self.whole}")
         if self.size is not None and (self.size < 16 or self.size % 16):
             raise ValueError(f"size must be a multiple of 16, got {self.size}")
         if self.resume and self.init_from is not None:

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pipelines
 import pytest
 import torch
 
 from inpaint.catalog import load
 from inpaint.devices import pick
+from inpaint.editing import edit, estimate
 from inpaint.filling import Stopped
 from inpaint.latent.families import FAMILIES, SCHEDULERS
 from inpaint.settings import Settings
@@ -168,6 +170,26 @@ def test_a_window_is_the_native_size_and_costs_the_same_for_small_holes(filler, 
     assert filler.plan(torch.zeros_like(mask), settings()) == []
     same, finished = filler.fill(picture, torch.zeros_like(mask), settings(), [1])
     assert finished and torch.equal(same, picture)
+
+
+@pytest.mark.parametrize("name", ["sd", "kandinsky", "flux-fill", "qwen"], indirect=True)
+def test_an_edit_of_16_bit_keeps_every_byte_outside(filler, name):
+    pixels = np.random.default_rng(0).integers(0, 65536, (70, 90, 3), np.uint16)
+    mask = np.zeros((70, 90), bool)
+    mask[30:40, 50:64] = True
+    moments = []
+    wanted = {"model": name, "steps": 2, "prompt": "a red cat", "device": "cpu", "grow": 0}
+    result = edit(pixels, mask, candidates=2, seed=5, progress=moments.append, **wanted)
+    assert result.finished and result.receipt.changed == 0
+    made = [candidate.picture().pixels for candidate in result.candidates]
+    for one in made:
+        assert one.dtype == np.uint16 and np.array_equal(one[~mask], pixels[~mask])
+        assert not np.array_equal(one[mask], pixels[mask])
+    assert not np.array_equal(*made)
+    assert moments[-1].number == moments[-1].total == 4
+    assert result.recipe["settings"]["prompt"] == "a red cat" and result.recipe["model_sha256"]
+    told = estimate((90, 70), mask, candidates=2, **wanted)
+    assert told.evaluations == 4 and told.seconds > 0
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

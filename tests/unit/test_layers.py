@@ -16,7 +16,7 @@ ROOMS = [
     "tools",
     "editing",
     "results",
-    "tasks",
+    "preparing",
     "training",
     "catalog",
     "models",
@@ -35,6 +35,7 @@ ROOMS = [
     "masks",
     "pictures",
     "devices",
+    "tasks",
     "settings",
     "metrics",
 ]

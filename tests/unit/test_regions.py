@@ -9,6 +9,7 @@ from inpaint.regions import (
     GROUPING,
     Region,
     around_holes,
+    batches,
     enlarge,
     inscribed_radius,
     shrink,
@@ -41,16 +42,20 @@ def test_nothing_painted_is_no_region():
 
 def test_one_hole_gets_its_context():
     found = around_holes(hole((200, 150), (60, 50, 90, 65)), lambda side: side // 2)
-    assert found == [Region((60, 50, 90, 65), (45, 35, 105, 80))]
-    assert found[0].size == (60, 45)
+    # 15 pixels on every side, and sides rounded up to a multiple of 32.
+    assert found == [Region((60, 50, 90, 65), (43, 26, 107, 90))]
+    assert found[0].size == (64, 64)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 5, 4), (195, 146, 200, 150), (0, 0, 200, 150)])
 def test_a_region_ends_where_the_picture_ends(box):
     [region] = around_holes(hole((200, 150), box), lambda side: 10)
     x0, y0, x1, y1 = box
+    left, top, right, bottom = region.box
     assert region.core == box
-    assert region.box == (max(x0 - 10, 0), max(y0 - 10, 0), min(x1 + 10, 200), min(y1 + 10, 150))
+    assert 0 <= left <= max(x0 - 10, 0) and 0 <= top <= max(y0 - 10, 0)
+    assert min(x1 + 10, 200) <= right <= 200 and min(y1 + 10, 150) <= bottom <= 150
+    assert region.size in ((32, 32), (200, 150))
 
 
 def test_far_holes_are_apart_and_in_reading_order():
@@ -171,6 +176,9 @@ def test_tiles_cover_every_hole_pixel_once(mask, side, context):
     covered = np.zeros(mask.shape, int)
     for tile in tiles(as_tensor(mask), side, context):
         x0, y0, x1, y1 = tile.core
+        if tile.core == tile.box == (0, 0, *mask.shape[::-1]):
+            assert max(mask.shape) <= 2 * side
+            return
         assert 0 < x1 - x0 <= side and 0 < y1 - y0 <= side
         assert mask[y0:y1, x0:x1].any(), "a tile without a hole is wasted"
         assert tile == Region.around(tile.core, context, mask.shape[::-1])
@@ -302,3 +310,29 @@ def test_inscribed_radius_is_that_of_the_widest_place():
     mask = hole((60, 40), (0, 10, 60, 11), (20, 20, 27, 27), (50, 20, 60, 22))
     assert inscribed_radius(as_tensor(mask)) == pytest.approx(4, abs=1e-4)
     assert inscribed_radius(torch.zeros(1, 1, 4, 4)) == 0
+
+
+# Batches
+
+
+def test_rounded_windows_stay_inside_and_hold_their_context():
+    for core in ((0, 0, 5, 4), (90, 40, 99, 50), (30, 10, 60, 44)):
+        x0, y0, x1, y1 = core
+        left, top, right, bottom = Region.around(core, 7, (100, 50), 16).box
+        assert left <= max(x0 - 7, 0) and min(x1 + 7, 100) <= right <= 100 and left >= 0
+        assert top <= max(y0 - 7, 0) and min(y1 + 7, 50) <= bottom <= 50 and top >= 0
+        assert (right - left) % 16 == 0 and (bottom - top) % 16 in (0, 50 % 16)
+
+
+def window(x, y, side=8):
+    return Region((x + 2, y + 2, x + side - 2, y + side - 2), (x, y, x + side, y + side))
+
+
+def test_a_batch_has_equal_windows_that_do_not_see_each_other():
+    a, b, c = window(0, 0), window(20, 0), window(40, 0, 12)
+    near_a = window(4, 0)
+    assert batches([a, b, c], lambda region: 0) == [[a, b], [c]]
+    assert batches([a, b], lambda region: region.box) == [[a], [b]]
+    # What sees another region comes after it; what does not may join either.
+    assert batches([a, near_a, b], lambda region: 0) == [[a], [near_a, b]]
+    assert batches([], lambda region: 0) == []

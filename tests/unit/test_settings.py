@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inpaint import samplers
-from inpaint.settings import SAMPLERS, Settings
+from inpaint.settings import OPTIONS, SAMPLERS, Settings
 
 WHOLE = {
     "steps": (1, 250),
@@ -16,13 +16,29 @@ WHOLE = {
     "candidates": (1, 8),
     "grow": (0, 256),
     "feather": (0, 256),
+    "left": (0, 8192),
+    "right": (0, 8192),
+    "top": (0, 8192),
+    "bottom": (0, 8192),
+    "scale": (2, 4),
 }
+REAL = {
+    "strength": (1e-9, 1),
+    "eta": (0, 1),
+    "guidance": (0, 50),
+    "sensitivity": (0, 1),
+    "noise": (0, 100),
+    "blur": (0.3, 10),
+}
+TEXT = ("prompt", "negative", "scheduler", "aspect")
 BY_SAMPLER = ("steps", "resample", "jump", "eta")
 
 
 def test_every_field_is_covered_here():
-    rest = {"task", "model", "sampler", "strength", "eta"}
-    assert {field.name for field in dataclasses.fields(Settings)} == set(WHOLE) | rest
+    rest = {"task", "model", "sampler"}
+    assert {field.name for field in dataclasses.fields(Settings)} == set(WHOLE) | set(
+        REAL
+    ) | rest | set(TEXT)
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -42,12 +58,13 @@ def test_only_what_a_sampler_decides_may_be_none(name):
         Settings.of(**{name: None})
 
 
-@pytest.mark.parametrize("name, least", [("strength", 1e-9), ("eta", 0)])
-def test_fractions_have_a_range(name, least):
-    for good in (least, 0.5, 1, np.float64(0.25)):
+@pytest.mark.parametrize("name", REAL)
+def test_numbers_have_a_range(name):
+    low, high = REAL[name]
+    for good in (low, high, np.float64((low + high) / 2)):
         value = getattr(Settings.of(**{name: good}), name)
         assert value == good and type(value) is float
-    bad = [-0.1, 1.001, math.nan, math.inf, -math.inf, True, "1", 10**400, [1]]
+    bad = [-0.1, 1.001 * high, math.nan, math.inf, -math.inf, True, "1", 10**400, [1]]
     for value in bad + ([0] if name == "strength" else []):
         with pytest.raises(ValueError, match=f"^{name} must be a number"):
             Settings.of(**{name: value})
@@ -56,7 +73,7 @@ def test_fractions_have_a_range(name, least):
 @pytest.mark.parametrize("name", ["task", "model"])
 @pytest.mark.parametrize("bad", ["", None, 3, b"fill", "x" * 1001, ["fill"]])
 def test_names_are_strings(name, bad):
-    with pytest.raises(ValueError, match=f"^{name} must be a name"):
+    with pytest.raises(ValueError, match=f"^{name} (must be a text|cannot be)"):
         Settings.of(**{name: bad})
 
 
@@ -100,3 +117,26 @@ def test_a_long_value_is_cut_short_in_the_message():
     with pytest.raises(ValueError) as caught:
         Settings.of(steps="x" * 10_000)
     assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("bad", ["16/9", "0:1", "16:9:4", "-1:2", "a:b", "1e3:1", "16:9\n", 1.5])
+def test_an_aspect_ratio_is_two_numbers(bad):
+    assert Settings(aspect="16:9").aspect == "16:9" and Settings(aspect="").aspect == ""
+    with pytest.raises(ValueError, match="^aspect "):
+        Settings(aspect=bad)
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_texts_have_a_length(name):
+    with pytest.raises(ValueError, match=f"^{name} must be a text"):
+        Settings.of(**{name: "x" * 2001})
+
+
+def test_there_are_two_scales():
+    with pytest.raises(ValueError, match="^scale must be 2 or 4"):
+        Settings(scale=3)
+
+
+def test_every_option_speaks_to_people():
+    for option in OPTIONS.values():
+        assert option.title and option.tip.endswith(".") and len(option.tip) <= 90

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
-from inpaint.settings import Settings
-from inpaint.tasks import TASKS
+from inpaint.pictures import Picture
+from inpaint.preparing import PREPARE, Request, sides
+from inpaint.settings import OPTIONS, Settings
+from inpaint.tasks import TASKS, settled
+
+RNG = np.random.default_rng(0)
+PICTURE = Picture(RNG.integers(0, 256, (21, 25, 3), np.uint8))
 
 
 @pytest.mark.parametrize("grow", [0, 1, 2, 5])
@@ -13,13 +18,68 @@ def test_fill_widens_the_mask_by_a_disc(grow):
     wanted = np.hypot(ys - 10, xs - 12) <= grow
     wanted |= np.hypot(ys, xs) <= grow
     before = mask.copy()
-    out = TASKS["fill"].prepare(mask, Settings(grow=grow))
+    out = PREPARE["fill"].prepare(Request(PICTURE, mask, None, Settings(grow=grow))).mask
     assert np.array_equal(out, wanted) and np.array_equal(mask, before)
 
 
+def test_every_task_is_prepared():
+    assert list(TASKS) == list(PREPARE)
+
+
 @pytest.mark.parametrize("name", TASKS)
-def test_tasks_have_words_for_people_and_keep_what_was_painted(name):
-    task, mask = TASKS[name], np.eye(7, 9, dtype=bool)
+def test_tasks_have_words_for_people_and_settings_that_exist(name):
+    task = TASKS[name]
     assert 0 < len(task.title.split()) <= 2 and task.tip.endswith(".")
-    prepared = task.prepare(mask, Settings())
-    assert prepared.dtype == bool and prepared.shape == mask.shape and prepared[mask].all()
+    assert (task.guide == "unused") == (task.guide_tip == "")
+    assert set(task.controls) | set(task.defaults) <= set(OPTIONS)
+    assert settled({"task": name}).task == name
+
+
+def test_a_task_decides_what_the_user_leaves_open():
+    for name, task in TASKS.items():
+        for field, value in task.defaults.items():
+            assert getattr(settled({"task": name}), field) == value
+    assert settled({"task": "fill", "grow": 9}).grow == 9
+
+
+@pytest.mark.parametrize("bad", ["paint", "", None, ["fill"], 3])
+def test_an_unknown_task_is_named(bad):
+    with pytest.raises(ValueError, match="^there is no task .*; choose fill, "):
+        settled({"task": bad})
+
+
+# Extend
+
+
+@pytest.mark.parametrize(
+    "settings, wanted",
+    [
+        ({"left": 3, "bottom": 4}, (3, 0, 0, 4)),
+        ({"aspect": "1:1"}, (0, 25, 0, 25)),
+        ({"aspect": "2:1", "top": 30}, (30, 30, 30, 0)),
+        ({"aspect": "100:50"}, (0, 0, 0, 0)),
+        ({"aspect": "2.5:1"}, (12, 0, 13, 0)),
+    ],
+)
+def test_sides_and_aspect(settings, wanted):
+    assert sides((100, 50), Settings(**settings)) == wanted
+
+
+def test_extend_lays_the_picture_on_a_larger_canvas():
+    sixteen = RNG.integers(0, 65536, (9, 12, 3), np.uint16)
+    alpha = RNG.integers(0, 65536, (9, 12), np.uint16)
+    settings = Settings(task="extend", left=5, top=2, grow=1)
+    made = PREPARE["extend"].prepare(Request(Picture(sixteen, alpha=alpha), None, None, settings))
+    assert made.picture.size == (17, 11) and made.mask.shape == (11, 17)
+    assert np.array_equal(made.picture.pixels[2:, 5:], sixteen)
+    assert np.array_equal(made.picture.alpha[2:, 5:], alpha)
+    assert (made.picture.alpha[:2] == 65535).all()
+    assert made.bare[:2].all() and made.bare[:, :5].all() and not made.bare[2:, 5:].any()
+    assert made.mask[:3].all() and made.mask[:, :6].all() and not made.mask[3:, 6:].any()
+
+
+def test_extend_wants_to_know_how_far():
+    with pytest.raises(ValueError, match="how far"):
+        PREPARE["extend"].prepare(
+            Request(PICTURE, None, None, Settings(task="extend", aspect="25:21"))
+        )

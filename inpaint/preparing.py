@@ -1,0 +1,128 @@
+"""What a task does before and after the filling: one row for each of `inpaint.tasks.TASKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaint import masks
+from inpaint.filling import Filler
+from inpaint.pictures import Picture
+from inpaint.settings import Settings
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """What a user asks for.
+
+    Attributes
+    ----------
+    picture : Picture
+        What is to be edited.
+    painted : array or None
+        (H, W) bool: what was painted on it; None where nothing was, which the task allows.
+    guide : Picture or None
+        A second picture, for the tasks that take one.
+    settings : Settings
+        How.
+    """
+
+    picture: Picture
+    painted: Mask | None
+    guide: Picture | None
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What is to be worked on.
+
+    Attributes
+    ----------
+    picture : Picture
+        What the result is pasted into: the input, or a larger canvas that holds it.
+    mask : array
+        (H, W) bool: where pixels may change.
+    bare : array or None
+        (H, W) bool: where there is nothing to blend with, so that pixels are replaced whole.
+    start : Picture or None
+        What to start from where the strength is below 1; None for `picture`.
+    """
+
+    picture: Picture
+    mask: Mask
+    bare: Mask | None = None
+    start: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """One row of the table.
+
+    Attributes
+    ----------
+    prepare : callable
+        Turns a request into what is to be worked on.
+    filler : callable or None
+        (the model's filler, request) -> what works in its place.
+    promise : callable or None
+        (request, result) -> a sentence that is proved on the result, for the receipt.
+    """
+
+    prepare: Callable[[Request], Prepared]
+    filler: Callable[[Filler, Request], Filler] | None = None
+    promise: Callable[[Request, Picture], str] | None = None
+
+
+def _painted_over(request: Request) -> Prepared:
+    """Take in the rim of what was painted over: a trace of it left outside would be continued."""
+    assert request.painted is not None
+    return Prepared(request.picture, masks.grow(request.painted, request.settings.grow))
+
+
+def _extended(request: Request) -> Prepared:
+    """Lay the picture on a larger canvas; a rim of it is repainted too, so that they blend."""
+    picture, settings = request.picture, request.settings
+    left, top, right, bottom = sides(picture.size, settings)
+    if not (left or top or right or bottom):
+        raise ValueError("Say how far to extend: left, right, top or bottom in pixels, or aspect.")
+    around = ((top, bottom), (left, right))
+    # A smooth continuation of the edge, for samplers that start from what is there.
+    pixels = np.pad(picture.pixels, (*around, (0, 0)), mode="edge")
+    alpha = picture.alpha
+    if alpha is not None:
+        alpha = np.pad(alpha, around, constant_values=picture.maximum)
+    new = np.pad(np.zeros(picture.pixels.shape[:2], bool), around, constant_values=True)
+    canvas = replace(picture, pixels=pixels, alpha=alpha)
+    return Prepared(canvas, masks.grow(new, settings.grow), bare=new)
+
+
+def sides(size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int]:
+    """How many pixels to add at the left, top, right and bottom of a picture of `size`.
+
+    An aspect ratio adds to what the sides ask for, evenly on both sides, as much as it takes.
+    """
+    width = size[0] + settings.left + settings.right
+    height = size[1] + settings.top + settings.bottom
+    more_x = more_y = 0
+    if settings.aspect:
+        across, down = map(float, settings.aspect.split(":"))
+        more_x = max(round(height * across / down) - width, 0)
+        more_y = max(round(width * down / across) - height, 0)
+    return (
+        settings.left + more_x // 2,
+        settings.top + more_y // 2,
+        settings.right + more_x - more_x // 2,
+        settings.bottom + more_y - more_y // 2,
+    )
+
+
+PREPARE: dict[str, Preparation] = {
+    "fill": Preparation(_painted_over),
+    "extend": Preparation(_extended),
+}
