@@ -132,7 +132,9 @@ def test_an_example_candidates_and_going_on(address, page, screenshot):
     screenshot(tab, "page-candidates")
     tab.click("#proceed")
     tab.locator("#compare").wait_for(state="hidden")
-    assert tab.evaluate("document.querySelector('.mask-canvas').canvasView.size") == [512, 512]
+    tab.wait_for_function(
+        "String(document.querySelector('.mask-canvas').canvasView.size) === '512,512'"
+    )
     assert tab.inner_text("#cost") == ""  # the mask is gone with the old picture
 
 
