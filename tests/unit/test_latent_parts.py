@@ -5,13 +5,15 @@ import pipelines
 import pytest
 import torch
 import torch.nn.functional as F
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from transformers import CLIPConfig, CLIPImageProcessor
 
 from inpaint.latent.denoiser import _texts, encode, latent_denoiser, sample_latents, shrunk_mask
 from inpaint.latent.families import FAMILIES, SCHEDULERS, family_of
-from inpaint.latent.filler import _evaluations, _Observed, _steps
+from inpaint.latent.filler import LatentFiller, _evaluations, _Observed, _steps
 from inpaint.latent.frame import Frame, settle
 from inpaint.latent.loading import HEADROOM, how_to_place
 from inpaint.latent.preview import linear_preview
@@ -216,6 +218,28 @@ def test_known_latents_come_through(pipeline):
     assert torch.equal(
         latents[known.expand_as(latents)], encode(pipeline, picture)[known.expand_as(latents)]
     )
+
+
+def test_what_the_safety_check_withholds_is_said():
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "image_size": 32,
+        "patch_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = CLIPConfig(vision_config=vision, projection_dim=8)
+    checker = StableDiffusionSafetyChecker(config)
+    checker.concept_embeds_weights.data.fill_(-2.0)  # every picture is further than that
+    parts = pipelines.sd().components
+    parts["safety_checker"] = checker
+    parts["feature_extractor"] = CLIPImageProcessor(size=32, crop_size=32)
+    filler = LatentFiller(diffusers.StableDiffusionInpaintPipeline(**parts), 32, 1.0)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:16, 8:16] = 1
+    with pytest.raises(ValueError, match="safety check withheld this fill; try another seed"):
+        filler.fill(torch.zeros(1, 3, 32, 32), mask, Settings(steps=1), [0])
 
 
 # Loading
