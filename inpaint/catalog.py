@@ -221,9 +221,8 @@ def _pixel_model(folder: Path, device: Device) -> PixelModel:
 def _weights_digest(folder: Path) -> str:
     """SHA-256 of the denoising network's weights, file by file in the order of their names."""
     total = hashlib.sha256()
-    for file in sorted(folder.glob("unet/*.safetensors")) or sorted(
-        folder.glob("transformer/*.safetensors")
-    ):
+    places = ("unet/*.safetensors", "transformer/*.safetensors", "*.safetensors")
+    for file in next((found for place in places if (found := sorted(folder.glob(place)))), []):
         with file.open("rb") as opened:
             while block := opened.read(2**24):
                 total.update(block)

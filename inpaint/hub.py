@@ -59,9 +59,10 @@ def fetch(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    # The weights of the parts, not the single-file copies that often lie at the top.
+    # The weights of the parts, not the single-file copies that often lie at the top; old networks
+    # over pixels have theirs there, under this name.
     weights = f"*/*.{variant}[.-]*safetensors" if variant else "*/*.safetensors"
-    patterns = list(files) or [*TEXT, weights]
+    patterns = list(files) or [*TEXT, weights, "diffusion_pytorch_model.safetensors"]
     others = [] if variant else [f"*.{other}[.-]*" for other in VARIANTS]
     size = f"about {about:g} GB" if about else "a download"
     try:

@@ -6,9 +6,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
+import diffusers
 import huggingface_hub
 import pipelines
 import pytest
+from models import tiny_unet
 
 from inpaint import hub
 from inpaint.catalog import ModelError, load
@@ -141,6 +143,18 @@ def test_a_variant_comes_alone(server):
     hub.fetch("some/model", variant="fp16")
     weights = {name for name in server.asked if name.endswith(".safetensors")}
     assert weights == {name for name in server.files if ".fp16" in name}
+
+
+def test_an_old_network_with_its_weights_at_the_top_comes_and_loads(server, tmp_path):
+    diffusers.DDPMPipeline(tiny_unet(), diffusers.DDPMScheduler()).save_pretrained(tmp_path / "n")
+    server.files = {
+        file.name: file.read_bytes() for file in (tmp_path / "n").rglob("*") if file.is_file()
+    }
+    weights = server.files["diffusion_pytorch_model.safetensors"]
+    server.files["diffusion_pytorch_model.bin"] = b"pickle"
+    loaded = load("faces", CPU)
+    assert loaded.digest == hashlib.sha256(weights).hexdigest() and loaded.revision == COMMIT
+    assert "diffusion_pytorch_model.bin" not in server.asked
 
 
 def test_named_files_come_alone(server):
