@@ -236,14 +236,14 @@ def _doctor(options: argparse.Namespace) -> int:
     import torch
 
     from inpaint import devices
-    from inpaint.catalog import MODELS
+    from inpaint.models import listed
 
     print(f"inpaint {inpaint.__version__}, Python {platform.python_version()}")
     print(f"torch {torch.__version__}, CPU instructions {torch.backends.cpu.get_cpu_capability()}")
     found = [name for name in devices.DEVICES[1:] if devices.available(name)]
     print(f"devices here: {', '.join(found)}")
     print(f"used: {devices.pick(options.device).why}")
-    for name, spec in MODELS.items():
+    for name, spec in listed().items():
         print(f"model {name}: {'ready' if spec.here() else 'not here'}. {spec.tip}")
     return 0
 

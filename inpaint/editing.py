@@ -19,6 +19,7 @@ from torch import Tensor
 from inpaint import devices, filling, masks, pictures
 from inpaint.catalog import Loaded, load
 from inpaint.filling import Step, Stopped
+from inpaint.models import listed
 from inpaint.pictures import Picture
 from inpaint.preparing import PREPARE, Prepared, Request
 from inpaint.recipes import recipe
@@ -137,6 +138,9 @@ def estimate(
         picture = Picture(np.broadcast_to(np.uint8(0), (picture[1], picture[0], 3)))
     request = _request(picture, mask, guide, wanted, pictures.MAX_PIXELS)
     prepared = PREPARE[wanted.task].prepare(request)
+    spec = listed().get(wanted.model)
+    if spec is not None and not spec.here():
+        raise ValueError(f"{spec.title} is not on this machine; a first run downloads it.")
     filler = _filler(load(wanted.model, chosen), request)
     regions = _regions(prepared.mask, filler)
     evaluations, arithmetic = _cost(regions, prepared.mask, filler, wanted)

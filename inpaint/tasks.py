@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from inpaint import models
 from inpaint.settings import Settings
 
 Need = Literal["needed", "optional", "unused"]
@@ -56,7 +57,7 @@ TASKS: dict[str, Task] = {
 
 
 def settled(values: Mapping[str, Any]) -> Settings:
-    """Make settings from keywords; what is left out takes the task's default, then the general.
+    """Make settings from keywords; what is left out takes the task's default, or the model's.
 
     Raises
     ------
@@ -66,4 +67,7 @@ def settled(values: Mapping[str, Any]) -> Settings:
     name = values.get("task", "fill")
     if not isinstance(name, str) or name not in TASKS:
         raise ValueError(f"there is no task {name!r}; choose {', '.join(TASKS)}")
-    return Settings.of(**{**TASKS[name].defaults, **values})
+    chosen = {**TASKS[name].defaults, **values}
+    model = chosen.get("model")
+    suited = models.defaults(model) if isinstance(model, str) else {}
+    return Settings.of(**{**suited, **chosen})

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpaint import catalog, devices
-from inpaint.catalog import MODELS, PixelModel
+from inpaint.catalog import PixelModel
 from inpaint.editing import edit, estimate
+from inpaint.models import listed
 from inpaint.schedule import evaluations
 from inpaint.tools import patchmatch
 from inpaint.tools.repaint import DEFAULT, RePaint, cheaper
@@ -59,7 +60,7 @@ def methods(names: Sequence[str], model: str | None, size: int) -> list[Method]:
     Parameters
     ----------
     names
-        Names of models in `MODELS`, of `PEERS` and of `REPAINTS`; none for every one that is here.
+        Names of models in the list, of `PEERS` and of `REPAINTS`; none for every one that is here.
     model
         One more model, a name or a folder; the RePaints use its network, else the shipped one's.
     size
@@ -70,7 +71,7 @@ def methods(names: Sequence[str], model: str | None, size: int) -> list[Method]:
     ValueError
         If a name is unknown, or what a method needs is not here.
     """
-    ours = [name for name, spec in MODELS.items() if spec.here()]
+    ours = [name for name, spec in listed().items() if spec.here()]
     if model is not None and model not in ours:
         ours.append(model)
     network = model if model is not None and model != "self" else "photo"
@@ -96,7 +97,7 @@ def _method(name: str, network: str, size: int) -> Method:
     if name in REPAINTS:
         return _repaint(name, network, size)
     catalog.load(name, devices.pick())  # a broken model must not end a long run half-way
-    short = name if name in MODELS else Path(name).name
+    short = name if name in listed() else Path(name).name
     return Method(short, partial(_edit, name), trained=name != "self")
 
 

@@ -17,6 +17,7 @@ ROOMS = [
     "editing",
     "results",
     "preparing",
+    "tasks",
     "training",
     "catalog",
     "models",
@@ -35,7 +36,6 @@ ROOMS = [
     "masks",
     "pictures",
     "devices",
-    "tasks",
     "settings",
     "metrics",
 ]

@@ -83,3 +83,9 @@ def test_extend_wants_to_know_how_far():
         PREPARE["extend"].prepare(
             Request(PICTURE, None, None, Settings(task="extend", aspect="25:21"))
         )
+
+
+def test_a_model_decides_what_user_and_task_leave_open():
+    assert settled({"model": "faces"}).sampler == "repaint"
+    assert settled({"model": "faces", "sampler": "ddnm"}).sampler == "ddnm"
+    assert settled({"model": "self"}) == settled({})
