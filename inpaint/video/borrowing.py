@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Look:
         (H, W) bool: what was not taken from another frame.
     """
 
-    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    pixels: NDArray[Any]
     hole: Mask
     ahead: Motion | None = None
     back: Motion | None = None
@@ -51,9 +52,9 @@ class Look:
         self.invented = np.zeros_like(self.hole)
 
     @property
-    def maximum(self) -> int:
+    def maximum(self) -> np.float32:
         """The value of white."""
-        return int(np.iinfo(self.pixels.dtype).max)
+        return np.float32(np.iinfo(self.pixels.dtype).max)
 
 
 def work_box(hole: Mask) -> Box:
@@ -95,9 +96,7 @@ class Borrowing:
         rim = masks.grow(hole, RIM) & ~hole
         return cls(box, crop(look.pixels).astype(np.float32) / look.maximum, hole, rim)
 
-    def take(
-        self, chains: Sequence[Chain], known: Callable[[Look], Mask | None]
-    ) -> None:
+    def take(self, chains: Sequence[Chain], known: Callable[[Look], Mask | None]) -> None:
         """Fill what other frames know, the nearest frames first.
 
         Parameters
@@ -123,7 +122,7 @@ class Borrowing:
             landed &= sample((~known).astype(np.float32), at) < 0.01
         if not landed.any():
             return
-        colours = sample(look.pixels, at, cubic=True) / np.float32(look.maximum)
+        colours = sample(look.pixels, at, cubic=True) / look.maximum
         # The light may have changed: shift colours by what differs around the hole.
         rim = self.rim & seen & (sample(look.hole.astype(np.float32), at) < 0.01)
         difference = self.colours - colours

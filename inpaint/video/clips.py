@@ -22,7 +22,8 @@ from inpaint.pictures import EXTENSIONS, MAX_PIXELS, Picture, PictureError
 from inpaint.pictures.picture import check_size
 
 Mask = NDArray[np.bool_]
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels = NDArray[Any]
+"""(H, W, 3) uint8 or uint16."""
 Native = av.VideoFrame | Picture
 
 FORMATS = "mov,mp4,matroska,webm,avi,gif,flv,mpeg,mpegts,ogg,asf,yuv4mpegpipe"
@@ -110,7 +111,7 @@ class VideoClip:
     Attributes
     ----------
     packets : list
-        What was read of the other tracks so far, for whoever copies them.
+        What was read of the other tracks so far, with its time in seconds, for whoever copies it.
     format : str
         Name of FFmpeg's pixel format in which frames are handed out; may be set before reading.
     """
@@ -137,7 +138,7 @@ class VideoClip:
         except (av.FFmpegError, UnicodeError) as error:
             raise _unreadable(path, error) from error
         self.others = [*self.container.streams.audio, *self.container.streams.subtitles]
-        self.packets: list[av.Packet[Any]] = []
+        self.packets: list[tuple[Fraction, Any]] = []
         self.damaged = self.read = 0
         decoded = self._decoded(max_pixels)
         first = next(decoded, None)
@@ -192,8 +193,8 @@ class VideoClip:
                 if packet is None:
                     return
                 if packet.stream.index != self.stream.index:
-                    if packet.dts is not None:
-                        self.packets.append(packet)
+                    if packet.dts is not None and packet.time_base:
+                        self.packets.append((packet.dts * packet.time_base, packet))
                     continue
                 frames = packet.decode()
             except av.InvalidDataError:
@@ -202,6 +203,7 @@ class VideoClip:
             except av.FFmpegError as error:
                 raise _unreadable(self.path, error) from error
             for frame in frames:
+                assert isinstance(frame, av.VideoFrame)
                 check_size((frame.width, frame.height), max_pixels)
                 yield frame
 
@@ -230,7 +232,7 @@ def planes(frame: av.VideoFrame) -> list[Pixels]:
     """View the planes of a planar frame; writing to them changes it."""
     kind = np.dtype(np.uint8 if frame.format.components[0].bits <= 8 else np.uint16)
     return [
-        np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
+        np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]
         for plane in frame.planes
     ]
 

@@ -12,9 +12,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from inpaint.pictures import PictureError
 from inpaint.recipes import digest
 from inpaint.regions import Region
 from inpaint.settings import Settings
-from inpaint.video.borrowing import Borrowing, Look, ahead, behind
+from inpaint.video.borrowing import RIM, Borrowing, Look, ahead, behind
 from inpaint.video.clips import Clip, Frame, masks_of, open_clip
 from inpaint.video.motion import between, grid, sample, smooth
 from inpaint.video.saving import Writer, open_writer
@@ -179,7 +179,8 @@ def edit(
     Raises
     ------
     PictureError, ValueError
-        With one sentence that says what to do. Nothing is left under the name `out` then.
+        With one sentence that says what to do. No video has the name `out` then; pictures in a
+        folder are whole, as far as there are any.
     """
     began = time.perf_counter()
     wanted = _settings(settings)
@@ -228,8 +229,8 @@ def edit(
         path,
         work.written,
         time.perf_counter() - began,
-        *(float(part / max(work.total, 1)) for part in work.parts),
-        *(change / max(pixels, 1) for change, pixels in work.changes.values()),
+        *work.shares(),
+        *work.flickers(),
         finished,
         (*clip.notes(), *writer.notes(), *work.notes),
         recipe,
@@ -243,16 +244,18 @@ def estimate(
     _settings(settings)
     clip = open_clip(source)
     holes, _ = masks_of(mask, clip.size)
-    frames, hole = clip.frames(), next(holes, None)
-    first = next(frames)
-    second = next(frames, first)
-    if hole is None or not hole.any():
-        hole = np.ones(clip.size[::-1], bool)
+    hole = next((hole for hole in islice(holes, max(clip.expected, 1)) if hole.any()), None)
+    if hole is None:
+        raise ValueError("Nothing is painted in any frame; paint over what should be filled.")
+    frames = clip.frames()
     began = time.perf_counter()
-    looks = [Look(frame.pixels, hole) for frame in (first, second)]
-    _connect(*looks)
-    Borrowing.of(looks[0]).take([ahead(looks * (REACH // 2))], lambda look: ~look.hole)
-    each = 2 * (time.perf_counter() - began)
+    first = Look(next(frames).pixels, hole)
+    following = next(frames, None)
+    second = Look(first.pixels if following is None else following.pixels, hole)
+    _connect(first, second)
+    second.ahead = first.ahead
+    Borrowing.of(first).take([ahead([first, *[second] * REACH])], lambda look: ~look.hole)
+    each = 2 * (time.perf_counter() - began)  # as far on the other side
     fill = editing.estimate(clip.size, hole, device=device, **settings).seconds
     number = max(clip.expected, 1)
     return VideoEstimate(clip.expected, number * each, number * (each + fill))
@@ -298,6 +301,18 @@ class _Work:
         while self.coming:
             self._next()
 
+    def shares(self) -> tuple[float, float, float]:
+        """Say what came from other frames, from earlier fills and from diffusion."""
+        borrowed, carried, invented = self.parts / max(self.total, 1)
+        return float(borrowed), float(carried), float(invented)
+
+    def flickers(self) -> tuple[float, float, float]:
+        """Say how much changes: after, before, and around the hole."""
+        after, before, around = (
+            change / max(pixels, 1) for change, pixels in self.changes.values()
+        )
+        return after, before, around
+
     def _fit(self, frame: Frame) -> None:
         """Reach only as far as memory does: pixels and a native copy of every frame, and flows."""
         each = frame.pixels.nbytes * 2 + frame.pixels.shape[0] * frame.pixels.shape[1] * 16
@@ -317,7 +332,8 @@ class _Work:
         _connect(first, second)
         if second.back is not None:
             self._count("before", first, second, second.hole)
-            self._count("around", first, second, masks.grow(second.hole, 8) & ~second.hole)
+            hidden = first.hole | second.hole
+            self._count("around", first, second, masks.grow(hidden, RIM) & ~hidden)
 
     def _count(self, name: str, first: Look, second: Look, where: Mask) -> None:
         motion = second.back
@@ -416,19 +432,15 @@ class _Work:
         x, y = at[hole.todo].T
         if ((x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)).any():
             return None
-        return sample(self.past[-1].pixels, at, cubic=True).clip(0, look.maximum) / np.float32(
-            look.maximum
-        )
+        shown = sample(self.past[-1].pixels, at, cubic=True) / look.maximum
+        return np.asarray(shown.clip(0, 1))
 
     def _tell(self, stage: str, pixels: NDArray[Any]) -> None:
         total = max(self.clip.expected, self.written) if self.clip.expected else 0
         spent = time.perf_counter() - self.began
         left = spent / max(self.written, 1) * (total - self.written) if total else 0.0
 
-        def preview() -> NDArray[np.uint8]:
-            return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-
-        self.progress(VideoMoment(self.written, total, stage, left, preview))
+        self.progress(VideoMoment(self.written, total, stage, left, partial(_eight_bit, pixels)))
 
 
 def _connect(first: Look, second: Look) -> None:
@@ -439,10 +451,17 @@ def _connect(first: Look, second: Look) -> None:
     height, width = first.hole.shape
     side = max(box[2] - box[0], box[3] - box[1])
     region = Region.around(box, max(CONTEXT, side // 2), (width, height))
-    crops = [region.crop_array(look.pixels) for look in (first, second)]
-    eight = [crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8) for crop in crops]
-    holes = [region.crop_array(look.hole) for look in (first, second)]
-    first.ahead, second.back = between(*eight, *holes, region.box) or (None, None)
+    first.ahead, second.back = between(
+        _eight_bit(region.crop_array(first.pixels)),
+        _eight_bit(region.crop_array(second.pixels)),
+        region.crop_array(first.hole),
+        region.crop_array(second.hole),
+        region.box,
+    ) or (None, None)
+
+
+def _eight_bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -459,7 +478,9 @@ def _digest(thing: Any) -> str:
     total = hashlib.sha256()
     if isinstance(thing, str | os.PathLike):
         path = Path(thing)
-        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+        files = (
+            sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+        )
         for file in files:
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):

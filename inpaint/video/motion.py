@@ -21,8 +21,10 @@ MARGIN = 6
 """Pixels around a hole in which the measured flow still follows what is to be removed."""
 ONE_MOTION = 0.5
 """Share of the flow that an affine motion must explain to be taken for the background's."""
+SAME_GREY = 6
+"""Levels of 255 by which two places without texture may differ and still be the same."""
 SAME_SHOT = 0.25
-"""Share of the flow that must hold both ways; less is a cut."""
+"""Share of what is seen that must be found again; less is a cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,46 +118,54 @@ def between(
         cv2.cvtColor(_without(frame, hole), cv2.COLOR_RGB2GRAY)
         for frame, hole in ((first, first_hole), (second, second_hole))
     ]
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    ahead, back = search.calc(*greys, None), search.calc(*greys[::-1], None)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    ahead, back = search.calc(greys[0], greys[1], None), search.calc(greys[1], greys[0], None)
     near = [masks.grow(hole, MARGIN) for hole in (first_hole, second_hole)]
     unseen = [near[0] | _lands_in(near[1], ahead), near[1] | _lands_in(near[0], back)]
     agreed = [_returns(ahead, back) & ~unseen[0], _returns(back, ahead) & ~unseen[1]]
-    for sure, hidden in zip(agreed, unseen, strict=True):
-        if sure.sum() <= SAME_SHOT * (~hidden).sum():
+    ahead, ahead_likely = _continued(ahead, unseen[0], agreed[0], greys[0], greys[1])
+    back, back_likely = _continued(back, unseen[1], agreed[1], greys[1], greys[0])
+    for likely, hidden in ((ahead_likely, unseen[0]), (back_likely, unseen[1])):
+        if (likely & ~hidden).sum() <= SAME_SHOT * (~hidden).sum():
             return None
-    ahead, back = (
-        _continued(flow, hidden, sure)
-        for flow, hidden, sure in zip((ahead, back), unseen, agreed, strict=True)
-    )
     return (
-        Motion(box, ahead, _likely(agreed[0], unseen[0]) & _returns(ahead, back)),
-        Motion(box, back, _likely(agreed[1], unseen[1]) & _returns(back, ahead)),
+        Motion(box, ahead, ahead_likely & _returns(ahead, back)),
+        Motion(box, back, back_likely & _returns(back, ahead)),
     )
 
 
-def _continued(flow: Floats, hidden: Mask, sure: Mask) -> Floats:
-    """Continue a flow into where it is hidden, from where it is sure."""
-    here = grid((0, 0, flow.shape[1], flow.shape[0]))
+def _continued(
+    flow: Floats,
+    hidden: Mask,
+    agreed: Mask,
+    here: NDArray[np.uint8],
+    there: NDArray[np.uint8],
+) -> tuple[Floats, Mask]:
+    """Continue a flow into where it is hidden, and say where it is likely to be right.
+
+    Where there is no texture, flow is arbitrary; there the common motion takes its place if it
+    leads to the same brightness. In what is hidden, a flow is as likely as what is around.
+    """
+    at = grid((0, 0, flow.shape[1], flow.shape[0]))
     common = np.zeros_like(flow)
-    every = max(1, int(np.sqrt(sure.sum() / 2000)))
-    some = np.zeros_like(sure)
-    some[::every, ::every] = sure[::every, ::every]
+    steady = agreed
+    every = max(1, int(np.sqrt(agreed.sum() / 2000)))
+    some = np.zeros_like(agreed)
+    some[::every, ::every] = agreed[::every, ::every]
     if some.sum() >= 12:
         matrix, fits = cv2.estimateAffine2D(
-            here[some], (here + flow)[some], method=cv2.RANSAC, ransacReprojThreshold=1.0
+            at[some], (at + flow)[some], method=cv2.RANSAC, ransacReprojThreshold=1.0
         )
         if matrix is not None and fits.mean() >= ONE_MOTION:
-            common = (here @ matrix[:, :2].T + matrix[:, 2] - here).astype(np.float32)
-            sure = sure & (np.abs(flow - common).max(axis=2) < 2)
-    rest = smooth(flow - common, ~sure)
-    return np.asarray(np.where(hidden[..., None], common + rest, flow), np.float32)
-
-
-def _likely(agreed: Mask, hidden: Mask) -> Mask:
-    """Where the flow is hidden, believe in it as far as in what is around."""
-    around = smooth(agreed[..., None].astype(np.float32), hidden)[..., 0]
-    return np.asarray(np.where(hidden, around > 0.5, agreed))
+            common = (at @ matrix[:, :2].T + matrix[:, 2] - at).astype(np.float32)
+            steady = agreed & (np.abs(flow - common).max(axis=2) < 2)
+    rest = smooth(flow - common, ~steady)
+    gap = np.abs(here.astype(np.float32) - sample(there, at + common))
+    matched = (cv2.blur(gap, (5, 5)) < SAME_GREY) & ~agreed & ~hidden
+    flow = np.where((hidden | matched)[..., None], common + rest, flow).astype(np.float32)
+    likely = agreed | matched
+    around = smooth(likely[..., None].astype(np.float32), hidden)[..., 0]
+    return flow, np.asarray(np.where(hidden, around > 0.5, likely))
 
 
 def _returns(there: Floats, back: Floats) -> Mask:

@@ -211,19 +211,19 @@ class VideoWriter:
                 known = [f for f in known if _square(f)]
             chosen = source.name
             if chosen not in known:
-                chosen, _ = find_best_pix_fmt_of_list(known, source.name, _has_alpha(source))
-                chosen = chosen.name
+                best, _ = find_best_pix_fmt_of_list(known, source.name, _has_alpha(source))
+                chosen = best.name if best else ""
             if self._opens(name, chosen, options):
                 self.clip.format = chosen
                 self._remark(source, av.VideoFormat(chosen), lossless)
                 return name, options
         what = "without loss " if lossless else ""
         raise PictureError(
-            f"This video cannot be encoded {what}as {self.out.suffix} here. Save it as .mkv instead."
+            f"This video cannot be encoded {what}as {self.out.suffix} here; save it as .mkv."
         )
 
     def _opens(self, name: str, format: str, options: Mapping[str, str]) -> bool:
-        context = CodecContext.create(name, "w")
+        context: Any = CodecContext.create(name, "w")
         context.width, context.height = self.clip.size
         context.pix_fmt, context.options = format, dict(options)
         context.time_base, context.framerate = self.clip.time_base, self.clip.rate
@@ -242,14 +242,16 @@ class VideoWriter:
         if _has_alpha(source) and not _has_alpha(chosen):
             self._notes.append("Transparency is not kept; save as .mkv without loss to keep it.")
         if lossless and source.is_rgb and not chosen.is_rgb:
-            self._notes.append("Colours were converted from RGB; save as .mkv to keep them exactly.")
+            self._notes.append(
+                "Colours were converted from RGB; save as .mkv to keep them exactly."
+            )
         if self.clip.turns:
             self._notes.append("The clip is stored upright now, no longer with a note to turn it.")
 
     def _video(self, name: str, options: Mapping[str, str]) -> Any:
         clip = self.clip
         width, height = clip.size
-        stream = self.container.add_stream(
+        stream: Any = self.container.add_stream(
             name,
             rate=clip.rate,
             options=dict(options),
@@ -293,15 +295,12 @@ class VideoWriter:
 
     def _copy(self, until: float) -> None:
         waiting, self.clip.packets = self.clip.packets, []
-        for packet in waiting:
-            copy = self.copied.get(packet.stream.index)
-            if copy is None:
-                continue
-            if float(packet.dts * packet.time_base) > until:
-                self.clip.packets.append(packet)
-                continue
-            packet.stream = copy
-            self.container.mux(packet)
+        for time, packet in waiting:
+            if time > until:
+                self.clip.packets.append((time, packet))
+            elif packet.stream.index in self.copied:
+                packet.stream = self.copied[packet.stream.index]
+                self.container.mux(packet)
 
     def _refused(self, error: Exception) -> PictureError:
         reason = getattr(error, "strerror", None) or str(error)
