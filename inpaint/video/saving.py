@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
-from av.codec import Codec, CodecContext, find_best_pix_fmt_of_list
+from av.codec import Codec, CodecContext
+from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 from numpy.typing import NDArray
 
 from inpaint import pictures
@@ -38,11 +39,12 @@ ENCODERS = {
     "matroska": ("libx264", "libvpx-vp9", "mpeg4"),
     "webm": ("libvpx-vp9",),
 }
-"""The first that is here, and that takes the clip's size, encodes it."""
+"""The first that is here, and that takes the clip's size, encodes it; of the ones below the first
+that keeps its colours."""
 LOSSLESS = {
-    "mp4": ("libx264",),
+    "mp4": ("libx264", "libvpx-vp9"),
     "mov": ("libx264",),
-    "matroska": ("ffv1", "libx264"),
+    "matroska": ("ffv1", "libx264", "libvpx-vp9"),
     "webm": ("libvpx-vp9",),
 }
 QUALITY = {
@@ -199,28 +201,37 @@ class VideoWriter:
     def _encoder(self, kind: str, lossless: bool) -> tuple[str, Mapping[str, str]]:
         """Choose an encoder, and set the pixel format that the clip hands out."""
         source = av.VideoFormat(self.clip.first.format.name)
+        usable = []
         for name in (LOSSLESS if lossless else ENCODERS)[kind]:
             options = (EXACT if lossless else QUALITY)[name]
-            try:
-                known = [f.name for f in Codec(name, "w").video_formats or [] if _plain(f)]
-            except av.codec.codec.UnknownCodecError:
-                continue
-            if source.is_rgb and not lossless:
-                known = [f for f in known if f == "yuv420p"]  # what every player takes
-            if self.clip.turns % 2:
-                known = [f for f in known if _square(f)]
-            chosen = source.name
-            if chosen not in known:
-                best, _ = find_best_pix_fmt_of_list(known, source.name, _has_alpha(source))
-                chosen = best.name if best else ""
-            if self._opens(name, chosen, options):
-                self.clip.format = chosen
-                self._remark(source, av.VideoFormat(chosen), lossless)
-                return name, options
-        what = "without loss " if lossless else ""
-        raise PictureError(
-            f"This video cannot be encoded {what}as {self.out.suffix} here; save it as .mkv."
-        )
+            best, loss = self._format(name, source, lossless)
+            if best and self._opens(name, best, options):
+                usable.append((loss if lossless else 0, name, best, options))
+        if not usable:
+            what = "without loss " if lossless else ""
+            raise PictureError(
+                f"This video cannot be encoded {what}as {self.out.suffix} here; save it as .mkv."
+            )
+        _, name, best, options = min(usable, key=lambda choice: choice[0])
+        self.clip.format = best
+        self._remark(source, av.VideoFormat(best), lossless)
+        return name, options
+
+    def _format(self, name: str, source: av.VideoFormat, lossless: bool) -> tuple[str, int]:
+        """Return the encoder's format that is closest to the clip's, and 0 if that is exact."""
+        try:
+            known = [f for f in Codec(name, "w").video_formats or [] if _plain(f)]
+        except UnknownCodecError:
+            return "", 0
+        if name != "ffv1":  # transparency that others take is lost on the way
+            known = [f for f in known if not _has_alpha(f)]
+        if source.is_rgb and not lossless:
+            known = [f for f in known if f.name == "yuv420p"]  # what every player takes
+        names = [f.name for f in known if _square(f.name) or self.clip.turns % 2 == 0]
+        if source.name in names:
+            return source.name, 0
+        best, loss = find_best_pix_fmt_of_list(names, source.name, _has_alpha(source))
+        return (best.name, int(loss)) if best else ("", 0)
 
     def _opens(self, name: str, format: str, options: Mapping[str, str]) -> bool:
         context: Any = CodecContext.create(name, "w")

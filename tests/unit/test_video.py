@@ -132,8 +132,10 @@ def test_a_logo_over_a_moving_scene_gives_way_to_what_other_frames_show(tmp_path
     truth, count = panned(12), 12
     frames, holes = with_logo(truth), [LOGO] * count
     result = video.edit(save_folder(tmp_path / "in", frames), LOGO, tmp_path / "out", steps=4)
-    ours, alone = load_folder(tmp_path / "out", count), one_by_one(frames, holes)
-    assert quality(truth, ours, holes) > quality(truth, alone, holes) + 8
+    some = slice(4, 8)  # enough, and inventing every frame takes its time
+    ours, holes = load_folder(tmp_path / "out", count)[some], holes[some]
+    alone = one_by_one(frames[some], holes)
+    assert quality(truth[some], ours, holes) > quality(truth[some], alone, holes) + 8
     assert flicker(ours, holes, 3) < flicker(alone, holes, 3) / 3
     assert result.borrowed > 0.9 and result.frames == count and result.finished
     assert result.borrowed + result.carried + result.invented == pytest.approx(1)
@@ -145,37 +147,39 @@ def test_a_thing_that_moves_gives_way_to_the_still_scene_behind_it(tmp_path):
     count, rng = 10, np.random.default_rng(1)
     still = WIDE[:80, :96].astype(float)
     y, x = np.mgrid[:80, :96]
-    truth = [(still + rng.normal(0, 2, still.shape)).clip(0, 255).astype(np.uint8)] * count
+    truth = [still + rng.normal(0, 2, still.shape) for _ in range(count)]
+    truth = [frame.clip(0, 255).astype(np.uint8) for frame in truth]
     holes = [(x - 20 - 6 * t) ** 2 + (y - 40) ** 2 < 100 for t in range(count)]
-    frames = [np.where(h[..., None], np.uint8([200, 60, 60]), f) for f, h in zip(truth, holes)]
+    red = np.uint8([200, 60, 60])
+    frames = [np.where(h[..., None], red, f) for f, h in zip(truth, holes, strict=True)]
     source = save_folder(tmp_path / "in", frames)
     mask = save_folder(tmp_path / "masks", [hole.astype(np.uint8) * 255 for hole in holes])
     result = video.edit(source, mask, tmp_path / "out", steps=4)
     ours = load_folder(tmp_path / "out", count)
+    alone = one_by_one(frames[:4], holes[:4])
     assert quality(truth, ours, holes) > 30
-    assert quality(truth, ours, holes) > quality(truth, one_by_one(frames, holes), holes) + 8
+    assert quality(truth[:4], ours[:4], holes[:4]) > quality(truth[:4], alone, holes[:4]) + 8
     assert result.borrowed > 0.95
 
 
 def test_where_nothing_moves_one_invention_serves_all_frames(tmp_path):
     rng, count = np.random.default_rng(2), 8
     still = WIDE[:80, :96].astype(float)
-    noisy = [(still + rng.normal(0, 3, still.shape)).clip(0, 255).astype(np.uint8)] * 0 or [
-        (still + rng.normal(0, 3, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(count)
-    ]
+    noisy = [still + rng.normal(0, 3, still.shape) for _ in range(count)]
+    noisy = [frame.clip(0, 255).astype(np.uint8) for frame in noisy]
     frames, holes = with_logo(noisy), [LOGO] * count
     result = video.edit(save_folder(tmp_path / "in", frames), LOGO, tmp_path / "out", steps=4)
-    ours, alone = load_folder(tmp_path / "out", count), one_by_one(frames, holes)
-    assert flicker(ours, holes) < flicker(alone, holes) / 3
+    ours, alone = load_folder(tmp_path / "out", count), one_by_one(frames[:4], holes[:4])
+    assert flicker(ours, holes) < flicker(alone, holes[:4]) / 3
     assert result.invented < 2 / count and result.carried > 1 - 2 / count
 
 
 def test_a_change_of_light_is_followed(tmp_path):
-    light = np.linspace(1, 0.6, 8)
-    truth = [np.rint(f * k).astype(np.uint8) for f, k in zip(panned(8, 6), light, strict=True)]
+    light = np.linspace(1, 0.6, 12)
+    truth = [np.rint(f * k).astype(np.uint8) for f, k in zip(panned(12, 6), light, strict=True)]
     video.edit(save_folder(tmp_path / "in", with_logo(truth)), LOGO, tmp_path / "out", **FAST)
-    for frame, ours in zip(truth[1:-1], load_folder(tmp_path / "out", 8)[1:-1], strict=True):
-        assert abs(ours[LOGO].mean() - frame[LOGO].mean()) < 3
+    for frame, ours in zip(truth[3:-3], load_folder(tmp_path / "out", 12)[3:-3], strict=True):
+        assert abs(ours[LOGO].mean() - frame[LOGO].mean()) < 2
 
 
 def test_nothing_is_borrowed_across_a_cut(tmp_path):
@@ -229,7 +233,7 @@ def test_pictures_keep_every_byte_outside(tmp_path, kind):
         ("a.mp4", "libx264", "yuv420p", "out.mp4"),
         ("a.mkv", "ffv1", "yuv420p10le", "out.mkv"),
         ("a.mkv", "ffv1", "yuv422p", "out.mp4"),
-        ("a.mkv", "ffv1", "gbrp", "out.mkv"),
+        ("a.mkv", "libvpx-vp9", "gbrp", "out.mkv"),
         ("a.webm", "libvpx-vp9", "yuv420p", "out.webm"),
     ],
 )
@@ -293,6 +297,7 @@ def test_a_clip_stored_lying_is_upright_afterwards(tmp_path):
 def test_odd_sizes_and_a_single_frame(tmp_path):
     frame = np.ascontiguousarray(with_logo(panned(1))[0][:79, :95])
     source = save_video(tmp_path / "in.mkv", [frame], codec="ffv1")
+    (frame,) = in_rgb(source)
     for out in ("out.mp4", "out.mkv", "out.webm"):
         assert video.edit(source, LOGO[:79, :95], tmp_path / out, **FAST).frames == 1
         (shown,) = decoded(tmp_path / out)
