@@ -43,8 +43,10 @@ MEMORY = 1 << 30
 """Bytes that the frames in reach may take; of large frames fewer are looked at."""
 CONTEXT = 64
 """Pixels around a hole, at least, in which motion is measured."""
-KEPT = 0.6
-"""Noise to start from where the frame before gives a first guess."""
+KEPT = 0.2
+"""Noise to start from where the frame before gives a first guess, though no sure one.
+
+With more of it little of the guess is left, and the fill flickers."""
 
 
 @dataclass(frozen=True, slots=True)

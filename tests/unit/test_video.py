@@ -174,12 +174,45 @@ def test_where_nothing_moves_one_invention_serves_all_frames(tmp_path):
     assert result.invented < 2 / count and result.carried > 1 - 2 / count
 
 
+def test_what_was_invented_outlasts_the_reach(tmp_path):
+    source = save_folder(tmp_path / "in", with_logo([WIDE[:80, :96]] * 5))
+    result = video.edit(source, LOGO, tmp_path / "out", reach=2, **FAST)
+    assert result.invented == pytest.approx(1 / 5) and result.flicker == 0
+
+
+def test_what_was_invented_stays_sharp(tmp_path):
+    def drifted(count):
+        ways = [np.float32([[1, 0, -10 - 0.5 * t], [0, 1, -20]]) for t in range(count)]
+        return [cv2.warpAffine(WIDE, way, SIZE, flags=cv2.INTER_CUBIC) for way in ways]
+
+    frames = with_logo(drifted(12))
+    result = video.edit(save_folder(tmp_path / "in", frames), LOGO, tmp_path / "out", **FAST)
+    assert result.carried > 0.5
+    middle = np.s_[14:22, 64:76]
+    first, *_, last = load_folder(tmp_path / "out", 12)
+    detail = [cv2.Laplacian(frame[middle].astype(float), -1).std() for frame in (first, last)]
+    assert detail[1] > 0.7 * detail[0]
+
+
+def test_where_motion_cannot_be_followed_the_frame_before_is_the_guess(tmp_path):
+    frames = []
+    for number in range(5):  # a scene that boils around the logo
+        frame, new = WIDE[:80, :96].copy(), texture(56, 40, 100 + number)
+        frame[:40, 40:] = (128 + 0.7 * (frame[:40, 40:] - 128.0) + 0.7 * (new - 128.0)).clip(0, 255)
+        frames.append(frame)
+    source, holes = save_folder(tmp_path / "in", with_logo(frames)), [LOGO] * 5
+    result = video.edit(source, LOGO, tmp_path / "out", **FAST)
+    assert result.invented > 0.3
+    ours = load_folder(tmp_path / "out", 5)
+    assert flicker(ours, holes) < 0.42 * flicker(frames, holes)
+
+
 def test_a_change_of_light_is_followed(tmp_path):
     light = np.linspace(1, 0.6, 12)
     truth = [np.rint(f * k).astype(np.uint8) for f, k in zip(panned(12, 6), light, strict=True)]
     video.edit(save_folder(tmp_path / "in", with_logo(truth)), LOGO, tmp_path / "out", **FAST)
     for frame, ours in zip(truth[3:-3], load_folder(tmp_path / "out", 12)[3:-3], strict=True):
-        assert abs(ours[LOGO].mean() - frame[LOGO].mean()) < 2
+        assert abs(ours[LOGO].mean() - frame[LOGO].mean()) < 4
 
 
 def test_nothing_is_borrowed_across_a_cut(tmp_path):
@@ -238,9 +271,8 @@ def test_pictures_keep_every_byte_outside(tmp_path, kind):
     ],
 )
 def test_without_loss_a_video_keeps_every_sample_outside(tmp_path, name, codec, format, out):
-    frames = with_logo(panned(3, 8))
-    source = save_video(tmp_path / name, frames, codec=codec, format=format)
-    result = video.edit(source, LOGO, tmp_path / out, lossless=True, **FAST)
+    source = save_video(tmp_path / name, with_logo(panned(5, 8)), codec=codec, format=format)
+    result = video.edit(source, LOGO, tmp_path / out, lossless=True, reach=1, **FAST)
     assert result.notes == ()
     for old, new in zip(decoded(source), decoded(tmp_path / out), strict=True):
         assert new.format.name == old.format.name == format
@@ -276,8 +308,9 @@ def test_a_variable_rate_is_kept(tmp_path):
         assert [round(1000 * f.time) for f in decoded(tmp_path / out)] == times
 
 
-def test_a_clip_stored_lying_is_upright_afterwards(tmp_path):
-    source = save_video(tmp_path / "in.mp4", with_logo(panned(3, 8)), options={"qp": "0"})
+@pytest.mark.parametrize("format", ["yuv420p", "yuv422p"])
+def test_a_clip_stored_lying_is_upright_afterwards(tmp_path, format):
+    source = save_video(tmp_path / "in.mp4", with_logo(panned(3, 8)), format=format)
     data = bytearray(source.read_bytes())
     matrix = data.index(b"tkhd") + 44  # behind its name, version, times and flags
     turn = [0, 1, 0, -1, 0, 0, SIZE[1], 0, 1]  # a quarter clockwise
@@ -419,10 +452,16 @@ SOURCES = {
     "no pictures": (lambda folder: folder, "no pictures"),
     "text": (written("in.mp4", "hello " * 99), "cannot be read"),
     "empty": (written("in.mp4", ""), "cannot be read"),
-    "a playlist": (written("in.m3u8", "#EXTM3U\n#EXTINF:1,\nother.ts\n"), "cannot be read"),
+    "a list of files": (lambda folder: listed(folder), "cannot be read"),
     "cut short": (lambda folder: damaged(folder, 0.5), "cannot be read"),
     "sound alone": (lambda folder: sound_alone(folder), "no video"),
 }
+
+
+def listed(tmp_path):
+    save_video(tmp_path / "other.mp4", panned(2))
+    (tmp_path / "in.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    return tmp_path / "in.mp4"
 
 
 def sound_alone(tmp_path):
