@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -37,19 +37,12 @@ class Look:
         (H, W) bool.
     ahead, back : Motion or None
         To the next frame and to the one before; None at the ends and at cuts.
-    invented : array
-        (H, W) bool: what was not taken from another frame.
     """
 
     pixels: NDArray[Any]
     hole: Mask
     ahead: Motion | None = None
     back: Motion | None = None
-    invented: Mask = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin with nothing invented."""
-        self.invented = np.zeros_like(self.hole)
 
     @property
     def maximum(self) -> np.float32:
@@ -96,16 +89,8 @@ class Borrowing:
         rim = masks.grow(hole, RIM) & ~hole
         return cls(box, crop(look.pixels).astype(np.float32) / look.maximum, hole, rim)
 
-    def take(self, chains: Sequence[Chain], known: Callable[[Look], Mask | None]) -> None:
-        """Fill what other frames know, the nearest frames first.
-
-        Parameters
-        ----------
-        chains : sequence
-            Where to look, as from `ahead` and `behind`.
-        known : callable
-            look -> (H, W) bool: the pixels that may be taken from it; None for all.
-        """
+    def take(self, chains: Sequence[Chain]) -> None:
+        """Fill what other frames show, the nearest first; chains are from `ahead` and `behind`."""
         ways = [_followed(self.box, chain) for chain in chains]
         while ways and self.todo.any():
             for way in list(ways):
@@ -113,24 +98,26 @@ class Borrowing:
                 if step is None or not (step[2] & self.todo).any():
                     ways.remove(way)
                 else:
-                    self._take(*step, known(step[0]))
+                    self._take(*step)
 
-    def _take(self, look: Look, at: Floats, sure: Mask, known: Mask | None) -> None:
-        seen = sure & _inside(at, look.hole.shape)
-        landed = self.todo & seen
-        if known is not None:
-            landed &= sample((~known).astype(np.float32), at) < 0.01
-        if not landed.any():
-            return
+    def change_of_light(self, look: Look, at: Floats, sure: Mask) -> Floats:
+        """Return how much lighter the rim is than in another frame, continued into the hole."""
         colours = sample(look.pixels, at, cubic=True) / look.maximum
-        # The light may have changed: shift colours by what differs around the hole.
-        rim = self.rim & seen & (sample(look.hole.astype(np.float32), at) < 0.01)
         difference = self.colours - colours
-        rim &= np.abs(difference).max(axis=2) < MOST_SHIFT
-        if rim.any():
-            colours += smooth(difference, ~rim, SMOOTHING).clip(-MOST_SHIFT, MOST_SHIFT)
-        self.colours[landed] = colours.clip(0, 1)[landed]
-        self.todo &= ~landed
+        known = self.rim & sure & _seen(look, at)
+        known &= np.abs(difference).max(axis=2) < MOST_SHIFT
+        if not known.any():
+            return np.zeros_like(difference)
+        return smooth(difference, ~known, SMOOTHING).clip(-MOST_SHIFT, MOST_SHIFT)
+
+    def _take(self, look: Look, at: Floats, sure: Mask) -> None:
+        sure = sure & inside(at, look.hole.shape)
+        landed = self.todo & sure & _seen(look, at)
+        if landed.any():
+            colours = sample(look.pixels, at, cubic=True) / look.maximum
+            colours += self.change_of_light(look, at, sure)
+            self.colours[landed] = colours.clip(0, 1)[landed]
+            self.todo &= ~landed
 
 
 def ahead(looks: Sequence[Look]) -> Chain:
@@ -155,7 +142,12 @@ def _followed(box: Box, chain: Chain) -> Iterator[tuple[Look, Floats, Mask]]:
         yield look, at, sure
 
 
-def _inside(at: Floats, shape: tuple[int, ...]) -> Mask:
+def _seen(look: Look, at: Floats) -> Mask:
+    """Say which positions in a frame are wholly outside its hole."""
+    return np.asarray(sample(look.hole.astype(np.float32), at) < 0.01)
+
+
+def inside(at: Floats, shape: tuple[int, ...]) -> Mask:
     """Say which positions lie in the frame; half a pixel beyond its last centre still is."""
     height, width = shape[:2]
     x, y = at[..., 0], at[..., 1]

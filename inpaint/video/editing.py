@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from inpaint.recipes import digest
 from inpaint.regions import Region
 from inpaint.settings import Settings
 from inpaint.video.borrowing import RIM, Borrowing, Look, ahead, behind
+from inpaint.video.carrying import Memory, Origins
 from inpaint.video.clips import Clip, Frame, masks_of, open_clip
 from inpaint.video.motion import between, grid, sample, smooth
 from inpaint.video.saving import Writer, open_writer
@@ -256,7 +257,7 @@ def estimate(
     second = Look(first.pixels if following is None else following.pixels, hole)
     _connect(first, second)
     second.ahead = first.ahead
-    Borrowing.of(first).take([ahead([first, *[second] * REACH])], lambda look: ~look.hole)
+    Borrowing.of(first).take([ahead([first, *[second] * REACH])])
     each = 2 * (time.perf_counter() - began)  # as far on the other side
     fill = editing.estimate(clip.size, hole, device=device, **settings).seconds
     number = max(clip.expected, 1)
@@ -280,6 +281,7 @@ class _Work:
         self.wanted, self.asked, self.progress = wanted, asked, progress
         self.reach = reach
         self.past: deque[Look] = deque(maxlen=reach)
+        self.memory = Memory(reach)
         self.coming: deque[tuple[Frame, Look]] = deque()
         self.written = self.total = 0
         self.parts = np.zeros(3)
@@ -318,8 +320,9 @@ class _Work:
     def _fit(self, frame: Frame) -> None:
         """Reach only as far as memory does: pixels and a native copy of every frame, and flows."""
         each = frame.pixels.nbytes * 2 + frame.pixels.shape[0] * frame.pixels.shape[1] * 16
-        self.reach = max(1, min(self.reach, MEMORY // (2 * each)))
+        self.reach = max(1, min(self.reach, MEMORY // (3 * each)))
         self.past = deque(maxlen=self.reach)
+        self.memory = Memory(self.reach)
 
     def _hole(self, frame: Frame) -> Mask:
         painted = next(self.holes, None)
@@ -354,7 +357,7 @@ class _Work:
         frame, look = self.coming.popleft()
         if look.hole.any():
             before = self.past[-1] if self.past else None
-            filled, touched = self._filled(look), look.hole
+            filled, origins = self._filled(look)
             # Later frames look at the fill; the file gets it blended with what was there.
             alpha = masks.feather(look.hole, self.wanted.feather)[..., None]
             blended = alpha * filled + (1 - alpha) * frame.pixels
@@ -363,36 +366,31 @@ class _Work:
             if before is not None:
                 self._count("after", before, look, look.hole)
         else:
-            blended, touched = frame.pixels, look.hole
-        self.writer.write(frame, blended, touched)
+            blended, origins = frame.pixels, None
+        self.writer.write(frame, blended, look.hole)
+        self.memory.keep(look, origins)
         self.past.append(look)
         self.written += 1
         self._tell("filling from other frames", blended)
 
-    def _filled(self, look: Look) -> Floats:
-        """Return the frame with its hole filled, in its own units."""
+    def _filled(self, look: Look) -> tuple[Floats, Origins]:
+        """Return the frame with its hole filled, in its own units, and what came from where."""
         later = [look, *(other for _, other in self.coming)]
         earlier = [*self.past, look]
         hole = Borrowing.of(look)
         crop = Region(hole.box, hole.box).crop_array
         size = int(hole.todo.sum())
-        hole.take([ahead(later), behind(earlier)], lambda other: ~other.hole)
+        hole.take([ahead(later), behind(earlier)])
         left = [size, int(hole.todo.sum())]
-        crop(look.invented)[:] = hole.todo
-        if self.past:
-            # What was invented is read where it was: read again and again it would blur.
-            hole.take([behind(earlier)], lambda other: other.invented)
-            hole.take([behind(earlier[-2:])], lambda other: None)
+        origins = self.memory.recall(look, hole)
         left += [int(hole.todo.sum()), 0]
-        crop(look.invented)[:] = hole.todo
-        filled = look.pixels.astype(np.float32)
         if hole.todo.any():
             hole.colours = self._invent(look, hole)
-        inside = crop(look.hole)
+        filled, inside = look.pixels.astype(np.float32), crop(look.hole)
         crop(filled)[inside] = hole.colours[inside] * look.maximum
         self.total += size
-        self.parts += [before - after for before, after in zip(left, left[1:], strict=False)]
-        return filled
+        self.parts += [before - after for before, after in pairwise(left)]
+        return filled, origins
 
     def _invent(self, look: Look, hole: Borrowing) -> Floats:
         """Fill what no frame shows, and return the colours of the hole's box."""
