@@ -14,6 +14,7 @@ ROOMS = [
     "ui",
     "cli",
     "tools",
+    "video",
     "editing",
     "results",
     "preparing",
