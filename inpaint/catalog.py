@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inpaint.pipeline import InpaintPipeline
 
 SHIPPED = Path(__file__).parent.parent / "assets" / "model"
+RESTORE = SHIPPED.with_name("restore")
 
 
 class ModelError(ValueError):
@@ -105,6 +106,10 @@ def _load_shipped(device: Device) -> Loaded:
     return load_folder(SHIPPED, device)
 
 
+def _load_restore(device: Device) -> Loaded:
+    return load_folder(RESTORE, device)
+
+
 MODELS: dict[str, ModelSpec] = {
     "self": ModelSpec(
         "Self",
@@ -116,6 +121,12 @@ MODELS: dict[str, ModelSpec] = {
         "A network trained for an hour on two CPU cores: for thin holes; wide ones turn noisy.",
         _load_shipped,
         lambda: (SHIPPED / "model_index.json").is_file(),
+    ),
+    "restore": ModelSpec(
+        "Restore",
+        "A small network that knows noise from detail: to enlarge, denoise and deblur.",
+        _load_restore,
+        lambda: (RESTORE / "model_index.json").is_file(),
     ),
 }
 

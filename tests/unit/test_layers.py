@@ -17,6 +17,7 @@ ROOMS = [
     "editing",
     "results",
     "preparing",
+    "restoring",
     "training",
     "catalog",
     "pipeline",
@@ -27,6 +28,7 @@ ROOMS = [
     "denoiser",
     "schedule",
     "operators",
+    "colouring",
     "regions",
     "recipes",
     "masks",
@@ -35,6 +37,7 @@ ROOMS = [
     "tasks",
     "settings",
     "metrics",
+    "rounding",
 ]
 """From top to bottom: a room imports only from rooms further down."""
 FILES = sorted(
