@@ -19,7 +19,7 @@ from inpaint import hub
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device
 from inpaint.filling import Filler, Pyramid
-from inpaint.models import MODELS, SHIPPED, ModelError, ModelSpec, defaults, first_line, listed
+from inpaint.models import MODELS, ModelError, ModelSpec, defaults, first_line, listed
 from inpaint.regions import inscribed_radius, shrink
 from inpaint.selfpatch import SelfModel
 
@@ -127,8 +127,6 @@ def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[],
     spec = listed().get(name)
     if name == "self":
         return lambda: Loaded(Pyramid(SelfModel()))
-    if spec is not None and not spec.repository:
-        return partial(load_folder, SHIPPED, device)
     if spec is not None:
         folder = _folder(spec.repository, spec, progress)
         prior = _folder(spec.prior, spec, progress) if spec.prior else None

@@ -29,7 +29,7 @@ class ModelSpec:
     title, tip : str
         What it is called on the page, and a sentence on what it is good for.
     repository : str
-        owner/name on the hub, or a folder; "" for what comes with this package.
+        owner/name on the hub, or a folder; "" for `self`, which has no weights.
     prior, lora : str
         Further repositories or folders: Kandinsky's prior, low-rank weights that cut the steps.
     pipeline : str
@@ -71,8 +71,6 @@ class ModelSpec:
 
     def here(self) -> bool:
         """Say whether it can be loaded on this machine without a download."""
-        if not self.repository:
-            return self.title == "Self" or (SHIPPED / "model_index.json").is_file()
         return all(_is_here(name) for name in (self.repository, self.prior) if name)
 
 
@@ -84,6 +82,14 @@ MODELS: dict[str, ModelSpec] = {
     "photo": ModelSpec(
         title="Photo (experimental)",
         tip="A network trained for an hour on two CPU cores: for thin holes; wide ones turn noisy.",
+        repository=str(SHIPPED),
+        licence="MIT",
+    ),
+    "restore": ModelSpec(
+        title="Restore",
+        tip="A small network that knows noise from detail: to enlarge, denoise and deblur.",
+        repository=str(SHIPPED.with_name("restore")),
+        licence="MIT",
     ),
     "faces": ModelSpec(
         title="Faces (DDPM)",
@@ -322,7 +328,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def _is_here(name: str) -> bool:
-    return os.path.isdir(name) or hub.cached(name)
+    return os.path.isdir(name) or (not os.path.isabs(name) and hub.cached(name))
 
 
 def first_line(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 Each projects x0 to A⁺y + (I − A⁺A)·x0, the nearest picture that agrees with y (DDNM, Wang et al.
 2023). Every sampler takes KnownPixels; those that only project (ddim, dpmpp, ddnm) take the others
-too and so enlarge and colourise with the same network.
+too and so enlarge, colourise, denoise and deblur with the same network.
 """
 
 from __future__ import annotations
@@ -91,3 +91,74 @@ class Grey:
         luma = torch.tensor(LUMA).to(x0).reshape(1, 3, 1, 1)
         error = self.pixels - (luma * x0).sum(dim=1, keepdim=True)
         return x0 + luma / luma.square().sum() * error
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A is the identity, and y carries normal noise: nothing is known for certain.
+
+    DDNM's plus form (Wang et al. 2023, eq. 17 to 19) is for A = I the same as DDIM with eta 0 that
+    starts from √ᾱ·y at the level whose noise is that of y: noisier levels leave nothing but y, and
+    below it y weighs as much in the estimate as ε̂ = (y − D)/σ does in DDIM's step. All that y
+    tells has then gone into the start.
+    """
+
+    def project(self, x0: Tensor) -> Tensor:
+        """Return x0."""
+        return x0
+
+
+@dataclass(frozen=True)
+class Blurred:
+    """A is a Gaussian blur with mirrored edges, and y carries noise.
+
+    Attributes
+    ----------
+    pixels : Tensor
+        The blurred picture, (1 or B, C, H, W) in [-1, 1].
+    radius : float
+        Standard deviation of the Gaussian, in pixels.
+    ratio : float
+        Variance of the noise in `pixels` over that of the error of an estimate, above 0.
+    """
+
+    pixels: Tensor
+    radius: float
+    ratio: float
+
+    def project(self, x0: Tensor) -> Tensor:
+        """Minimise |A·x − y|² + ratio·|x − x0|²: Zhu et al. 2023 (DiffPIR), eq. 13.
+
+        With K the response of the blur, frequency by frequency:
+        x = x0 + K/(K² + ratio)·(y − K·x0), which for x0 = y is Wiener's filter.
+        """
+        height, width = x0.shape[-2:]
+        response = self._response(2 * height, 2 * width).to(x0)
+        spectrum = torch.fft.rfft2(_mirrored(x0))
+        missing = torch.fft.rfft2(_mirrored(self.pixels)) - response * spectrum
+        step = torch.fft.irfft2(
+            response / (response**2 + self.ratio) * missing, s=(2 * height, 2 * width)
+        )
+        nearest: Tensor = x0 + step[..., :height, :width]
+        return nearest
+
+    def blur(self, x: Tensor) -> Tensor:
+        """Return A·x."""
+        height, width = x.shape[-2:]
+        size = (2 * height, 2 * width)
+        blurred: Tensor = torch.fft.irfft2(
+            torch.fft.rfft2(_mirrored(x)) * self._response(*size), s=size
+        )
+        return blurred[..., :height, :width].clone()
+
+    def _response(self, height: int, width: int) -> Tensor:
+        """Transform the Gaussian: exp(−2π²·radius²·f²), f in cycles per pixel."""
+        down, across = torch.fft.fftfreq(height), torch.fft.rfftfreq(width)
+        squares = down[:, None] ** 2 + across[None] ** 2
+        return torch.exp(-2 * (math.pi * self.radius) ** 2 * squares)
+
+
+def _mirrored(x: Tensor) -> Tensor:
+    """Mirror a picture to twice its sides, so that a cyclic blur sees its own edges continued."""
+    x = torch.cat([x, x.flip(-1)], dim=-1)
+    return torch.cat([x, x.flip(-2)], dim=-2)

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from inpaint import masks
+from inpaint import masks, pictures
+from inpaint.colouring import spread_colours
 from inpaint.filling import Filler
+from inpaint.operators import LUMA, Blurred, Grey, Noisy, Shrunk
 from inpaint.pictures import Picture
+from inpaint.restoring import (
+    Restorer,
+    block_sums_kept,
+    estimated_noise,
+    grey_kept,
+    network_of,
+)
+from inpaint.rounding import blocks, grey, unblocked, with_grey, with_sums
 from inpaint.settings import Settings
 
 Mask = NDArray[np.bool_]
+
+LEAST_NOISE = 0.5
+"""Deviation, of 255, taken for that of a picture without visible noise: rounding leaves 0.3."""
+ERROR = 12.0
+"""Deviation, of 255, from the truth that is expected of the network's estimates."""
+STROKE = 16
+"""Difference, of 255, from which on a copy of the picture counts as painted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +143,165 @@ def sides(size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int
     )
 
 
+def _everywhere(picture: Picture, painted: Mask | None, start: Picture | None = None) -> Prepared:
+    """Work on what is painted, or on everything, and replace pixels whole."""
+    mask = np.ones(picture.pixels.shape[:2], bool) if painted is None else painted
+    return Prepared(picture, mask, bare=mask, start=start)
+
+
+# Enlarge: the mean of every scale × scale block is a pixel of the original.
+
+
+def _enlarged(request: Request) -> Prepared:
+    """Enlarge by Lanczos's filter, with exact means: what is shown wherever it is stopped."""
+    picture, scale = request.picture, request.settings.scale
+    width, height = picture.size
+    pictures.check_size((width * scale, height * scale), pictures.MAX_PIXELS)
+    pixels = _by_lanczos(picture.pixels, scale, picture.maximum)
+    alpha = picture.alpha
+    if alpha is not None:
+        alpha = _by_lanczos(alpha[..., None], scale, picture.maximum)[..., 0]
+    return _everywhere(replace(picture, pixels=pixels, alpha=alpha), None)
+
+
+def _by_lanczos(pixels: NDArray[Any], scale: int, maximum: int) -> NDArray[Any]:
+    """Enlarge (H, W, C) whole values so that each block's sum is exactly scale² times its pixel."""
+    size = pixels.shape[1] * scale, pixels.shape[0] * scale
+    smooth = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_LANCZOS4)
+    smooth = smooth.reshape(size[1], size[0], -1)  # OpenCV drops a single channel
+    sums = pixels.astype(np.int64).reshape(-1) * scale**2
+    rows = with_sums(blocks(smooth, scale), sums, maximum)
+    return unblocked(rows, smooth.shape, scale).astype(pixels.dtype)
+
+
+def _enlarger(own: Filler, request: Request) -> Filler:
+    scale, picture = request.settings.scale, request.picture
+    return Restorer(
+        network_of(own),
+        lambda window: Shrunk(F.avg_pool2d(window, scale), scale),
+        block_sums_kept(scale, picture.maximum, single=picture.pixels.shape[2] == 1),
+    )
+
+
+def _shrinks_back(request: Request, result: Picture) -> str:
+    scale, before = request.settings.scale, request.picture.pixels
+    means = blocks(result.pixels, scale).mean(axis=1).reshape(before.shape)
+    worst = float(np.abs(means - before).max()) * 255 / result.maximum
+    how = "exactly" if worst == 0 else f"to within {worst:.2g} of 255"
+    return f"Shrunk by {scale} it is the original, {how}"
+
+
+# Colourise: the grey of every pixel is that of the original.
+
+
+def _coloured(request: Request) -> Prepared:
+    """Start from grey, with the strokes' colours spread over it."""
+    picture = _as_rgb(request.picture)
+    tones = grey(picture.pixels.astype(np.int64))
+    start = np.repeat(tones[..., None], 3, axis=2)
+    if request.guide is not None:
+        colours, painted = strokes(request.guide, request.picture)
+        if painted.any():
+            luma = (tones / picture.maximum).astype(np.float32)
+            spread = spread_colours(luma, colours, painted) * picture.maximum
+            start = with_grey(spread, tones, picture.maximum)
+    guess = replace(picture, pixels=start.astype(picture.pixels.dtype))
+    return _everywhere(picture, request.painted, guess)
+
+
+def _as_rgb(picture: Picture) -> Picture:
+    """Give a picture three channels, and leave out what describes other ones."""
+    if picture.pixels.shape[2] == 3:
+        return picture
+    pixels = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
+    extras = {k: v for k, v in picture.extras.items() if k in ("dpi", "xmp", "comment")}
+    return replace(picture, pixels=pixels, icc=None, extras=extras)
+
+
+def strokes(guide: Picture, picture: Picture) -> tuple[NDArray[np.float32], Mask]:
+    """Find the strokes of colour in a guide of the picture's size.
+
+    Returns
+    -------
+    colours, painted
+        (H, W, 3) in [0, 1], and (H, W) bool: where the guide is opaque, or, without transparency,
+        where it is not the picture.
+    """
+    if guide.size != picture.size:
+        raise ValueError(
+            f"The colours have {guide.size[0]} × {guide.size[1]} pixels and the picture "
+            f"{picture.size[0]} × {picture.size[1]}; give them the same size."
+        )
+    colours = guide.rgb()
+    if guide.alpha is not None and (guide.alpha < guide.maximum).any():
+        return colours, guide.alpha > guide.maximum // 2
+    return colours, np.abs(colours - picture.rgb()).max(axis=2) > STROKE / 255
+
+
+def _colourer(own: Filler, request: Request) -> Filler:
+    luma = torch.tensor(LUMA).reshape(1, 3, 1, 1)
+    return Restorer(
+        network_of(own),
+        lambda window: Grey((luma * window).sum(dim=1, keepdim=True)),
+        grey_kept(request.picture.maximum),
+    )
+
+
+def _keeps_grey(request: Request, result: Picture) -> str:
+    tones = grey(_as_rgb(request.picture).pixels.astype(np.int64))
+    differ = int((grey(result.pixels.astype(np.int64)) != tones).sum())
+    if differ:
+        return f"Turned to grey {differ} of its pixels differ from the original's grey"
+    return "Turned to grey it is the original's grey, exactly"
+
+
+# Denoise and deblur.
+
+
+def noise_level(request: Request) -> float:
+    """Return the deviation of the picture's noise, of 255: the one given, or estimated."""
+    if request.settings.noise is not None:
+        return request.settings.noise
+    return 255 * estimated_noise(request.picture.rgb())
+
+
+def _denoiser(own: Filler, request: Request) -> Filler:
+    noise = max(noise_level(request), LEAST_NOISE) * 2 / 255
+    return Restorer(network_of(own), lambda window: Noisy(), noise=noise)
+
+
+def _deblurrer(own: Filler, request: Request) -> Filler:
+    ratio = (max(noise_level(request), LEAST_NOISE) / ERROR) ** 2
+    radius = request.settings.blur
+    return Restorer(network_of(own), lambda window: Blurred(window, radius, ratio))
+
+
+def _took_away(request: Request, result: Picture) -> str:
+    level = noise_level(request)
+    taken = _root_mean_square(result.rgb() - request.picture.rgb())
+    return f"Noise of {level:.1f} of 255 was looked for, and {taken:.1f} taken away"
+
+
+def _blurs_back(request: Request, result: Picture) -> str:
+    sharp = torch.from_numpy(result.rgb()).permute(2, 0, 1)[None]
+    again = Blurred(sharp, request.settings.blur, 1).blur(sharp)[0].permute(1, 2, 0).numpy()
+    rest = _root_mean_square(again - request.picture.rgb())
+    return f"Blurred again it differs from the original by {rest:.1f} of 255"
+
+
+def _root_mean_square(difference: NDArray[np.float32]) -> float:
+    return 255 * float(np.sqrt(np.mean(difference.astype(np.float64) ** 2)))
+
+
+def _as_painted(request: Request) -> Prepared:
+    return _everywhere(request.picture, request.painted)
+
+
 PREPARE: dict[str, Preparation] = {
     "fill": Preparation(_painted_over),
     "extend": Preparation(_extended),
+    "enlarge": Preparation(_enlarged, _enlarger, _shrinks_back),
+    "colourise": Preparation(_coloured, _colourer, _keeps_grey),
+    "denoise": Preparation(_as_painted, _denoiser, _took_away),
+    "deblur": Preparation(_as_painted, _deblurrer, _blurs_back),
 }

@@ -13,6 +13,8 @@ from inpaint import models
 from inpaint.settings import Settings
 
 Need = Literal["needed", "optional", "unused"]
+PROJECTING = ("ddim", "dpmpp", "ddnm")
+"""The samplers that can hold a picture to more than known pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Task:
         The fields of `Settings` that matter to it beyond those of every task.
     defaults : mapping
         Settings that suit it where the user has not chosen.
+    restores : bool
+        Whether it works from what is known of the whole picture: it then needs a network, and a
+        sampler of `PROJECTING`.
     """
 
     title: str
@@ -40,6 +45,12 @@ class Task:
     guide_tip: str = ""
     controls: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    restores: bool = False
+
+
+def _restoring(**defaults: Any) -> dict[str, Any]:
+    whole = {"grow": 0, "feather": 0}
+    return {"model": "restore", "sampler": "ddim", "eta": 0.0, **whole, **defaults}
 
 
 TASKS: dict[str, Task] = {
@@ -52,6 +63,44 @@ TASKS: dict[str, Task] = {
         "Choose sides or an aspect ratio, and the picture is continued beyond its edges.",
         mask="unused",
         controls=("left", "right", "top", "bottom", "aspect"),
+    ),
+    "enlarge": Task(
+        "Enlarge",
+        "The picture at 2 or 4 times its size; its edges become crisp, but lost detail does not "
+        "return, for which a large hub model is better.",
+        mask="unused",
+        controls=("scale",),
+        defaults=_restoring(steps=8, strength=0.5),
+        restores=True,
+    ),
+    "colourise": Task(
+        "Colourise",
+        "Paint a few strokes of colour and they spread as far as the tones are alike; without "
+        "strokes it stays all but grey, for this small network knows no colours.",
+        mask="optional",
+        guide="optional",
+        guide_tip="Strokes of colour on a transparent ground, or a copy of the picture with "
+        "colours painted on it.",
+        defaults=_restoring(steps=4, strength=0.1),
+        restores=True,
+    ),
+    "denoise": Task(
+        "Denoise",
+        "Removes grain and sensor noise; the noise level is measured if you leave it empty, and "
+        "fine texture can be taken for noise.",
+        mask="optional",
+        controls=("noise",),
+        defaults=_restoring(steps=1),
+        restores=True,
+    ),
+    "deblur": Task(
+        "Deblur",
+        "Sharpens a picture that is evenly out of focus; say how far, for a radius that is too "
+        "large draws halos.",
+        mask="optional",
+        controls=("blur", "noise"),
+        defaults=_restoring(steps=6, strength=0.4),
+        restores=True,
     ),
 }
 
@@ -70,4 +119,11 @@ def settled(values: Mapping[str, Any]) -> Settings:
     chosen = {**TASKS[name].defaults, **values}
     model = chosen.get("model")
     suited = models.defaults(model) if isinstance(model, str) else {}
-    return Settings.of(**{**suited, **chosen})
+    settings = Settings.of(**{**suited, **chosen})
+    if TASKS[name].restores and settings.model == "self":
+        raise ValueError(f"self can only fill holes; {name} needs a network, such as restore")
+    if TASKS[name].restores and settings.sampler not in PROJECTING:
+        raise ValueError(
+            f"{settings.sampler} can only fill holes; choose {', '.join(PROJECTING)} to {name}"
+        )
+    return settings

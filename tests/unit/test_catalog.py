@@ -47,7 +47,7 @@ def test_models_have_words_for_people(name):
     assert isinstance(spec.here(), bool)
 
 
-@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.repository])
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.download])
 def test_models_of_the_hub_tell_what_they_need(name):
     spec = MODELS[name]
     assert spec.repository.count("/") == 1 and spec.licence

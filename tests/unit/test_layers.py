@@ -19,6 +19,7 @@ ROOMS = [
     "results",
     "preparing",
     "tasks",
+    "restoring",
     "training",
     "catalog",
     "models",
@@ -32,6 +33,7 @@ ROOMS = [
     "denoiser",
     "schedule",
     "operators",
+    "colouring",
     "regions",
     "recipes",
     "outlines",
@@ -42,6 +44,7 @@ ROOMS = [
     "devices",
     "settings",
     "metrics",
+    "rounding",
 ]
 """From top to bottom: a room imports only from rooms further down."""
 FILES = sorted(
