@@ -261,7 +261,7 @@ def fill(
                 raise
             x, done = _placed(x, region, filled), report.done
             left = left.clone()
-            region.crop(left)[region.core_mask() > 0] = 0
+            region.crop(left).mul_(1 - region.core_mask())
     except Stopped:
         return _upwards(x, pyramid[: level + 1]), False
     return x, True
