@@ -97,7 +97,8 @@ def edit(
     if not work.stopped:
         filling_seconds = time.perf_counter() - work.began
         _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
-    story = recipe(wanted, original.pixels, request.painted, work.loaded.digest)
+    loaded = work.loaded
+    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision)
     candidates = [
         Candidate(
             prepared.picture,
