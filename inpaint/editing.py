@@ -378,4 +378,14 @@ def _learn_speed(wanted: Settings, device: str, arithmetic: float, seconds: floa
         _speeds[key] = now if known is None else (known + now) / 2
 
 
-__all__ = ["Candidate", "Estimate", "Moment", "Receipt", "Result", "Stopped", "edit", "estimate", "proposal"]
+__all__ = [
+    "Candidate",
+    "Estimate",
+    "Moment",
+    "Receipt",
+    "Result",
+    "Stopped",
+    "edit",
+    "estimate",
+    "proposal",
+]

@@ -60,7 +60,12 @@ def laid(
         return _with(picture, rgb, mask.astype(np.float32)), mask, False
     left, top, right, bottom = _box(picture, guide, painted, at)
     size = right - left, bottom - top
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, picture.size[0]), min(bottom, picture.size[1])
+    x0, y0, x1, y1 = (
+        max(left, 0),
+        max(top, 0),
+        min(right, picture.size[0]),
+        min(bottom, picture.size[1]),
+    )
     if x0 >= x1 or y0 >= y1:
         raise ValueError("The second picture lies outside of the first: choose another place.")
     part = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]

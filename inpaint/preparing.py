@@ -194,7 +194,9 @@ def _shrunk(before: Picture, after: Picture) -> str:
     if before.size == after.size:
         return ""
     width, height = after.size
-    return f"A whole picture is made at up to {LARGEST_MADE} pixels: this one at {width} × {height}."
+    return (
+        f"A whole picture is made at up to {LARGEST_MADE} pixels: this one at {width} × {height}."
+    )
 
 
 def _from_this(filler: Filler, request: Request) -> Filler:

@@ -66,7 +66,7 @@ TASKS: dict[str, Task] = {
         guide="optional",
         guide_tip="A copy of the picture with something painted on it, or an object to paste.",
         controls=("at",),
-        defaults={"strength": 0.4},
+        defaults={"strength": 0.2},
     ),
     "create": Task(
         "Create",
@@ -81,7 +81,7 @@ TASKS: dict[str, Task] = {
         mask="optional",
         guide="optional",
         guide_tip="A picture that shows the style: its colours and textures are used.",
-        defaults={"strength": 0.5},
+        defaults={"strength": 0.2},
     ),
 }
 

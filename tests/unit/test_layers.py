@@ -17,6 +17,8 @@ ROOMS = [
     "editing",
     "results",
     "preparing",
+    "guides",
+    "sources",
     "training",
     "catalog",
     "models",
@@ -36,6 +38,7 @@ ROOMS = [
     "pictures",
     "devices",
     "tasks",
+    "own",
     "settings",
     "metrics",
 ]
