@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inpaint import hub
+from inpaint import hub, own
 from inpaint.latent.families import FAMILIES
 
 SHIPPED = Path(__file__).parent.parent / "assets" / "model"
@@ -275,7 +275,7 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def listed() -> dict[str, ModelSpec]:
-    """Return the list of models, with the rows of the file that INPAINT_MODELS names.
+    """Return the list of models: these, the user's own, and those of the file INPAINT_MODELS names.
 
     The file, TOML or JSON, holds one table for each model, its keys the fields of `ModelSpec`::
 
@@ -288,7 +288,11 @@ def listed() -> dict[str, ModelSpec]:
     ModelError
         If the file cannot be read as such.
     """
-    return {**MODELS, **_rows(os.environ.get("INPAINT_MODELS", ""))}
+    mine = {
+        name: ModelSpec(title=name, tip="Your own, made on this machine.", repository=str(folder))
+        for name, folder in own.own_models().items()
+    }
+    return {**MODELS, **mine, **_rows(os.environ.get("INPAINT_MODELS", ""))}
 
 
 @cache

@@ -212,5 +212,5 @@ def photograph(path: Path, longest: int = 1024) -> Rgb:
     return _bytes(255 * rgb)
 
 
-def _bytes(values: Layer) -> Rgb:
+def _bytes(values: Layer | Rgb) -> Rgb:
     return np.asarray(np.rint(values).clip(0, 255), np.uint8)
