@@ -145,7 +145,7 @@ LORA = ("pytorch_lora_weights.safetensors",)
 def _folder(
     name: str, spec: ModelSpec, progress: hub.Progress, files: tuple[str, ...] = ()
 ) -> Path:
-    if os.path.isdir(name):
+    if os.path.isdir(name) or os.path.isabs(name):
         return Path(name)
     # A lora and a prior come in one precision.
     variant = spec.variant if name == spec.repository else ""

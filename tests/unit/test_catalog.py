@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -10,7 +11,7 @@ from models import conditional, tiny_unet, unconditional
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
-from inpaint import catalog, models
+from inpaint import models
 from inpaint.catalog import MODELS, ModelError, PixelModel, defaults, listed, load
 from inpaint.devices import pick
 from inpaint.filling import Pyramid
@@ -76,11 +77,10 @@ def test_a_listed_model_that_is_here_loads():
             assert load(name, CPU).filler.context(10) > 0
 
 
-def test_the_shipped_model_says_when_it_is_not_here(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "SHIPPED", tmp_path / "nowhere")
-    monkeypatch.setattr(catalog, "SHIPPED", tmp_path / "nowhere")
-    assert not MODELS["photo"].here()
-    load("self", CPU)
+def test_a_model_whose_folder_was_left_out_says_so(monkeypatch, tmp_path):
+    spec = dataclasses.replace(MODELS["photo"], repository=str(tmp_path / "nowhere"))
+    monkeypatch.setitem(models.MODELS, "photo", spec)
+    assert not spec.here()
     with pytest.raises(ModelError, match="holds no model: it has no model_index.json"):
         load("photo", CPU)
 
