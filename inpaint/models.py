@@ -48,6 +48,8 @@ class ModelSpec:
         About how many GB are downloaded, and lie in a GPU's memory while it runs whole at 16 bit.
     gated : bool
         Whether the licence has to be accepted on the hub first.
+    fills : bool
+        Whether it can fill a hole from pure noise; if not, it only restores.
     """
 
     title: str
@@ -68,6 +70,7 @@ class ModelSpec:
     download: float = 0.0
     memory: float = 0.0
     gated: bool = False
+    fills: bool = True
 
     def here(self) -> bool:
         """Say whether it can be loaded on this machine without a download."""
@@ -89,6 +92,7 @@ MODELS: dict[str, ModelSpec] = {
         title="Restore",
         tip="A small network that knows noise from detail: to enlarge, denoise and deblur.",
         repository=str(SHIPPED.with_name("restore")),
+        fills=False,
         licence="MIT",
     ),
     "faces": ModelSpec(

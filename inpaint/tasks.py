@@ -157,4 +157,7 @@ def settled(values: Mapping[str, Any]) -> Settings:
         raise ValueError(
             f"{settings.sampler} can only fill holes; choose {', '.join(PROJECTING)} to {name}"
         )
+    spec = models.listed().get(settings.model)
+    if spec is not None and not spec.fills and not TASKS[name].restores:
+        raise ValueError(f"{settings.model} only restores; choose another model, such as self")
     return settings

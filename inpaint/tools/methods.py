@@ -71,7 +71,7 @@ def methods(names: Sequence[str], model: str | None, size: int) -> list[Method]:
     ValueError
         If a name is unknown, or what a method needs is not here.
     """
-    ours = [name for name, spec in listed().items() if spec.here()]
+    ours = [name for name, spec in listed().items() if spec.here() and spec.fills]
     if model is not None and model not in ours:
         ours.append(model)
     network = model if model is not None and model != "self" else "photo"

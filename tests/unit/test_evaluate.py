@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from functools import partial
@@ -11,6 +12,7 @@ from PIL import Image
 
 from inpaint.cli import main
 from inpaint.denoiser import unet_denoiser
+from inpaint.models import MODELS
 from inpaint.schedule import evaluations
 from inpaint.tools import patchmatch
 from inpaint.tools.crops import HOLE, crops, hole
@@ -206,7 +208,8 @@ def test_what_cannot_be_done_is_one_sentence(folder, capsys, options, sentence):
 
 
 def test_repaint_needs_a_network(folder, capsys, monkeypatch):
-    monkeypatch.setattr("inpaint.catalog.SHIPPED", folder / "nowhere")
+    missing = dataclasses.replace(MODELS["photo"], repository=str(folder / "nowhere"))
+    monkeypatch.setitem(MODELS, "photo", missing)
     given = ["--pictures", str(folder), "--methods", "repaint", "--model", "self"]
     assert main(["evaluate", *given]) == 2
     error = capsys.readouterr().err

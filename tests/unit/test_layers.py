@@ -22,6 +22,8 @@ ROOMS = [
     "guides",
     "sources",
     "restoring",
+    "damage",
+    "snap",
     "training",
     "catalog",
     "models",

@@ -30,7 +30,7 @@ REAL = {
     "noise": (0, 100),
     "blur": (0.3, 10),
 }
-TEXT = ("prompt", "negative", "scheduler", "aspect")
+TEXT = ("prompt", "negative", "scheduler", "aspect", "at")
 BY_SAMPLER = ("steps", "resample", "jump", "eta")
 
 

@@ -89,3 +89,10 @@ def test_a_model_decides_what_user_and_task_leave_open():
     assert settled({"model": "faces"}).sampler == "repaint"
     assert settled({"model": "faces", "sampler": "ddnm"}).sampler == "ddnm"
     assert settled({"model": "self"}) == settled({})
+
+
+def test_models_and_tasks_fit_together():
+    with pytest.raises(ValueError, match="^restore only restores; choose another model"):
+        settled({"task": "fill", "model": "restore"})
+    with pytest.raises(ValueError, match="^self can only fill holes; denoise needs a network"):
+        settled({"task": "denoise", "model": "self"})
