@@ -122,7 +122,10 @@ class Canvas:
         return self.tab.evaluate(script, argument)
 
     def wait_for_size(self, size: tuple[int, int]) -> None:
-        self.until(lambda: self.view("size") == list(size), f"a picture of {size}")
+        self.tab.wait_for_function(
+            "size => `${document.querySelector('.mask-canvas')?.canvasView?.size}` === `${size}`",
+            arg=list(size),
+        )
 
     def until(self, done: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + 8
