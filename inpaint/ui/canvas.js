@@ -317,6 +317,7 @@ showPreview();
 
 // For tests: where a point of the picture lies in the window, and what is shown.
 root.canvasView = {
+  words: WORDS,
   toScreen: (x, y) => {
     const box = stage.getBoundingClientRect();
     return [box.left + x * view.scale + view.x, box.top + y * view.scale + view.y];

@@ -120,7 +120,7 @@ def preview(image: Image.Image, box: Box) -> dict[str, object]:
 
 
 def added(*strokes: Stroke | None) -> dict[str, object]:
-    """Value for `gr.update(append=…)`: strokes to append as one step; none tells the user so."""
+    """Value for `gr.update(append=…)`: strokes to append as one step, or news of none."""
     some = tuple(stroke for stroke in strokes if stroke is not None)
     # Equal values would be no news to the page; the number makes each one differ.
     return {"strokes": Strokes((1, 1), some).plain(), "number": secrets.token_hex(4)}

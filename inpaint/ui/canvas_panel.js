@@ -71,7 +71,9 @@ function writeWords() {
     const [key] = Object.entries(keys).find(([, action]) => action === (name ?? label)) ?? [];
     const hint = key ?? { undo: "Ctrl+Z", redo: "Ctrl+Shift+Z", original: "\\" }[name];
     item.setAttribute("aria-label", word(label));
-    item.title = hint ? `${word(label)} (${hint.toUpperCase()})` : word(label);
+    item.title = hint
+      ? `${word(label)} (${hint.length === 1 ? hint.toUpperCase() : hint})`
+      : word(label);
     const row = menu.contains(item) && item.matches("button, .row");
     let text = item.querySelector(":scope > .text");
     if (!row) text?.remove();

@@ -1,5 +1,6 @@
 """The Python side of the mask canvas: what goes to the browser, and what may come back."""
 
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -9,9 +10,16 @@ from PIL import Image
 
 from inpaint.masks import Stroke, Strokes
 from inpaint.ui import canvas as module
-from inpaint.ui.canvas import MaskCanvas, Sheet, preview, uploaded_file
+from inpaint.ui.canvas import MaskCanvas, Sheet, added, preview, rough_strokes, uploaded_file
 
-STROKES = Strokes((640, 480), (Stroke("brush", 8.5, ((1.5, 2), (30, 40)), erase=True),))
+STROKES = Strokes(
+    (640, 480),
+    (
+        Stroke("brush", 8.5, ((1.5, 2), (30, 40)), erase=True),
+        Stroke("paint", 5, ((1, 2), (3, 4)), radii=(1, 5), color="#0080ff"),
+        Stroke("grow", 3),
+    ),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +47,7 @@ def test_a_sheet_and_its_strokes_come_back(canvas):
     shown = load(value["src"])
     assert (shown.format, shown.size) == ("JPEG", (64, 48))
     np.testing.assert_allclose(np.asarray(shown)[20, 20], (200, 30, 40), atol=3)
-    value["strokes"] = [{**s, "points": [list(p) for p in s["points"]]} for s in value["strokes"]]
+    value["strokes"] = json.loads(json.dumps(value["strokes"]))
     assert canvas.preprocess(value) == STROKES
 
 
@@ -92,6 +100,36 @@ def test_only_uploaded_files_are_taken(tmp_path: Path, folder: Path):
             uploaded_file(gr.EventData(None, {"path": str(path)}))
 
 
+def test_only_uploaded_pictures_are_pasted(canvas, tmp_path: Path, folder: Path):
+    folder.mkdir()
+    (folder / "second.png").write_bytes(b"picture")
+    (tmp_path / "secret.png").write_bytes(b"picture")
+
+    def value(path: Path) -> dict[str, object]:
+        stroke = {"tool": "paste", "points": [[1, 2], [3, 4]], "path": str(path)}
+        return {"width": 8, "height": 8, "strokes": [stroke]}
+
+    assert canvas.preprocess(value(folder / "second.png")).pasted[0].box == (1, 2, 3, 4)
+    for path in (tmp_path / "secret.png", folder / "../secret.png", folder / "no.png"):
+        with pytest.raises(gr.Error, match="not uploaded"):
+            canvas.preprocess(value(path))
+
+
+def test_a_rough_stroke_comes_and_found_ones_go():
+    stroke = {"tool": "brush", "radius": 4, "points": [[1, 2]], "erase": True}
+    data = {"width": 8, "height": 6, "strokes": [stroke]}
+    assert rough_strokes(gr.EventData(None, data)) == Strokes(
+        (8, 6), (Stroke("brush", 4, ((1, 2),), erase=True),)
+    )
+    for bad in ({**data, "width": -1}, {"width": 8}, {}):
+        with pytest.raises(gr.Error):
+            rough_strokes(gr.EventData(None, bad))
+    first, second = added(*STROKES.strokes, None), added(*STROKES.strokes)
+    assert first["strokes"] == STROKES.plain()
+    assert first != second  # or the page would take the second for the first
+    assert added(None)["strokes"] == []
+
+
 def test_the_api_describes_a_value_that_parses(canvas):
     assert canvas.preprocess(canvas.example_payload()).size == (64, 64)
     assert canvas.api_info()["type"] == "object"
@@ -104,4 +142,5 @@ def test_gradio_writes_no_stub_beside_the_source():
 def test_its_properties_are_plain_values_on_the_page():
     # gr.HTML answers unknown attributes with event listeners, which drag the whole app along.
     config = MaskCanvas().get_config()
-    assert (config["busy"], config["preview"]) == (False, None)
+    properties = ("busy", "preview", "append", "grow", "feather", "guide", "lang")
+    assert [config[name] for name in properties] == [False, None, None, 0, 0, False, None]

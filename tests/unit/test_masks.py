@@ -201,8 +201,9 @@ def test_paint_colours_what_it_masks_and_no_more(dtype):
     np.testing.assert_array_equal(painted[other], rgb[other])  # an eraser lays bare
     assert masks.rasterize(strokes)[on_top | below].all()
     assert strokes.colored and not Strokes((40, 30), (gone, brush)).colored
-    cleared = Strokes((40, 30), (first, Stroke("clear"), brush))
-    np.testing.assert_array_equal(masks.paint(cleared, rgb), rgb)
+    for last in ((Stroke("clear"), brush), (Stroke("invert"),)):  # paint shows in the mask alone
+        bare = masks.paint(Strokes((40, 30), (first, *last)), rgb)
+        np.testing.assert_array_equal(bare, rgb)
 
 
 def test_a_pasted_picture_is_laid_into_its_box(tmp_path):
