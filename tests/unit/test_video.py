@@ -180,6 +180,17 @@ def test_what_was_invented_outlasts_the_reach(tmp_path):
     assert result.invented == pytest.approx(1 / 5) and result.flicker == 0
 
 
+def test_what_was_invented_moves_and_fades_with_the_scene(tmp_path):
+    light = np.linspace(1, 0.7, 8)
+    frames = [np.rint(f * k).astype(np.uint8) for f, k in zip(panned(8, 1), light, strict=True)]
+    source = save_folder(tmp_path / "in", with_logo(frames))
+    assert video.edit(source, LOGO, tmp_path / "out", **FAST).carried > 0.5
+    first, *_, last = (frame.astype(float) for frame in load_folder(tmp_path / "out", 8))
+    was, now = first[12:24, 68:82], last[12:24, 61:75]  # 7 pixels further left
+    assert np.corrcoef(was.ravel(), now.ravel())[0, 1] > 0.9
+    assert now.mean() / was.mean() == pytest.approx(0.7, abs=0.06)
+
+
 def test_what_was_invented_stays_as_sharp_as_it_was(tmp_path):
     grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 60, WIDE.shape), (0, 0), 0.8)
     scene = (WIDE + grain).clip(0, 255).astype(np.uint8)
