@@ -57,11 +57,11 @@ class VideoMoment:
     Attributes
     ----------
     number, total : int
-        Frames done, and how many there are as far as the file tells (else 0).
+        Frames done, and how many there are.
     stage : str
         What is being done, for people.
     seconds_left : float
-        From the speed so far; 0 if the total is not known.
+        From the speed so far.
     preview : callable
         () -> (H, W, 3) uint8: the frame that was worked on last.
     """
@@ -127,7 +127,7 @@ class VideoEstimate:
     Attributes
     ----------
     frames : int
-        As far as the file tells; 0 if it does not.
+        How many there are.
     fastest, slowest : float
         Seconds if other frames show all of the hole, and if diffusion fills it in every frame.
     """
@@ -192,7 +192,7 @@ def edit(
     model = catalog.load(wanted.model, devices.pick(device))
     clip = open_clip(source, max_pixels)
     holes, count = masks_of(mask, clip.size)
-    if count and clip.expected and count != clip.expected:
+    if count and count != clip.expected:
         raise ValueError(
             f"There are {count} masks and {clip.expected} frames. "
             "Give one mask for all frames, or one for each."
@@ -247,21 +247,24 @@ def estimate(
     _settings(settings)
     clip = open_clip(source)
     holes, _ = masks_of(mask, clip.size)
-    hole = next((hole for hole in islice(holes, max(clip.expected, 1)) if hole.any()), None)
+    hole = next((hole for hole in islice(holes, clip.expected) if hole.any()), None)
     if hole is None:
         raise ValueError("Nothing is painted in any frame; paint over what should be filled.")
-    frames = clip.frames()
-    began = time.perf_counter()
+    frames, clock = clip.frames(), [time.perf_counter()]
     first = Look(next(frames).pixels, hole)
     following = next(frames, None)
     second = Look(first.pixels if following is None else following.pixels, hole)
+    clock.append(time.perf_counter())
     _connect(first, second)
     second.ahead = first.ahead
+    clock.append(time.perf_counter())
     Borrowing.of(first).take([ahead([first, *[second] * REACH])])
-    each = 2 * (time.perf_counter() - began)  # as far on the other side
+    clock.append(time.perf_counter())
+    reading, moving, looking = np.diff(clock)
+    each = float(reading / 2 + moving + 2 * looking)  # looking goes both ways
     fill = editing.estimate(clip.size, hole, device=device, **settings).seconds
-    number = max(clip.expected, 1)
-    return VideoEstimate(clip.expected, number * each, number * (each + fill))
+    count = clip.expected
+    return VideoEstimate(count, count * each, count * (each + fill))
 
 
 class _Work:
@@ -436,9 +439,9 @@ class _Work:
         return np.asarray(shown.clip(0, 1))
 
     def _tell(self, stage: str, pixels: NDArray[Any]) -> None:
-        total = max(self.clip.expected, self.written) if self.clip.expected else 0
+        total = max(self.clip.expected, self.written)
         spent = time.perf_counter() - self.began
-        left = spent / max(self.written, 1) * (total - self.written) if total else 0.0
+        left = spent / max(self.written, 1) * (total - self.written)
 
         self.progress(VideoMoment(self.written, total, stage, left, partial(_eight_bit, pixels)))
 
