@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, repeat
@@ -47,7 +48,7 @@ class Clip(Protocol):
 
     @property
     def expected(self) -> int:
-        """How many frames there are, as far as the file tells; 0 if it does not."""
+        """How many frames there are, if none is damaged."""
 
     def frames(self) -> Iterator[Frame]:
         """Read the frames; once."""
@@ -122,11 +123,7 @@ class VideoClip:
             raise PictureError(f"The video '{path}' is {what}. Check its name.")
         self.path = path
         try:
-            self.container = av.open(
-                f"file:{path}",
-                metadata_errors="replace",
-                container_options={"format_whitelist": FORMATS},
-            )
+            self.container = self._open()
             cover = av.stream.Disposition.attached_pic
             videos = [s for s in self.container.streams.video if not s.disposition & cover]
             if not videos:
@@ -152,8 +149,7 @@ class VideoClip:
         self._rest = chain([first], decoded)
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         self.time_base = self.stream.time_base or 1 / Fraction(self.rate)
-        seconds = (self.container.duration or 0) / 1_000_000
-        self.expected = self.stream.frames or round(seconds * self.rate)
+        self.expected = self._count()
 
     def frames(self) -> Iterator[Frame]:
         """Decode the video."""
@@ -176,14 +172,28 @@ class VideoClip:
 
     def notes(self) -> list[str]:
         """Say what was damaged or missing."""
-        notes = []
-        if self.damaged:
-            notes.append("Parts of the video are damaged; they were left out.")
-        if self.stream.frames > self.read:
-            notes.append(
-                f"The video is cut short: of {self.stream.frames} frames {self.read} could be read."
-            )
-        return notes
+        told = self.container.duration or 0  # in microseconds, by the file's header
+        there = max(self.expected, self.stream.frames, round(0.9 * told / 1e6 * self.rate))
+        if self.damaged or there > self.read:
+            return [f"Of {there} frames {self.read} could be read: the video is damaged or cut."]
+        return []
+
+    def _open(self) -> av.container.InputContainer:
+        return av.open(
+            f"file:{self.path}",
+            metadata_errors="replace",
+            container_options={"format_whitelist": FORMATS},
+        )
+
+    def _count(self) -> int:
+        """Count the frames without decoding them: what headers tell is often wrong or missing."""
+        with self._open() as container:
+            packets = container.demux(container.streams[self.stream.index])
+            count = 0
+            with suppress(av.FFmpegError):
+                for packet in packets:
+                    count += packet.size > 0 and not packet.is_discard
+            return count
 
     def _decoded(self, max_pixels: int) -> Iterator[av.VideoFrame]:
         packets = self.container.demux(self.stream, *self.others)
@@ -296,7 +306,7 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     Returns
     -------
     masks, count
-        (H, W) bool each; 0 if there are as many as one likes or as the file does not tell.
+        (H, W) bool each; 0 if there are as many as one likes.
     """
     if isinstance(mask, masks.Strokes):
         still = masks.rasterize(mask, size)
@@ -305,7 +315,7 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
         return (masks.read(file, size) for file in folder.files), folder.expected
     elif isinstance(mask, str | os.PathLike) and Path(mask).suffix.lower() not in EXTENSIONS:
         video = VideoClip(Path(mask))
-        return (_white(frame.pixels, size) for frame in video.frames()), video.stream.frames
+        return (_white(frame.pixels, size) for frame in video.frames()), video.expected
     else:
         still = masks.read(mask, size)
     if not still.any():

@@ -251,7 +251,7 @@ class VideoWriter:
                 f"{chosen.components[0].bits} bits."
             )
         if _has_alpha(source) and not _has_alpha(chosen):
-            self._notes.append("Transparency is not kept; save as .mkv without loss to keep it.")
+            self._notes.append("Transparency is not kept.")
         if lossless and source.is_rgb and not chosen.is_rgb:
             self._notes.append(
                 "Colours were converted from RGB; save as .mkv to keep them exactly."
@@ -289,7 +289,7 @@ class VideoWriter:
             if name not in allowed:
                 self._notes.append(
                     f"The {'sound' if stream.type == 'audio' else 'subtitles'} ({name}) cannot be "
-                    f"kept in {self.out.suffix}; save as .mkv to keep it."
+                    f"kept in {self.out.suffix}; save as .mkv to keep all."
                 )
                 continue
             copy = self.container.add_stream_from_template(stream)

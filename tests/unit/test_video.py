@@ -180,6 +180,17 @@ def test_what_was_invented_outlasts_the_reach(tmp_path):
     assert result.invented == pytest.approx(1 / 5) and result.flicker == 0
 
 
+def test_what_was_invented_moves_and_fades_with_the_scene(tmp_path):
+    light = np.linspace(1, 0.7, 8)
+    frames = [np.rint(f * k).astype(np.uint8) for f, k in zip(panned(8, 1), light, strict=True)]
+    source = save_folder(tmp_path / "in", with_logo(frames))
+    assert video.edit(source, LOGO, tmp_path / "out", **FAST).carried > 0.5
+    first, *_, last = (frame.astype(float) for frame in load_folder(tmp_path / "out", 8))
+    was, now = first[12:24, 68:82], last[12:24, 61:75]  # 7 pixels further left
+    assert np.corrcoef(was.ravel(), now.ravel())[0, 1] > 0.9
+    assert now.mean() / was.mean() == pytest.approx(0.7, abs=0.06)
+
+
 def test_what_was_invented_stays_as_sharp_as_it_was(tmp_path):
     grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 60, WIDE.shape), (0, 0), 0.8)
     scene = (WIDE + grain).clip(0, 255).astype(np.uint8)
@@ -300,6 +311,33 @@ def test_times_sound_and_texts_are_kept(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_subtitles_and_chapters_are_kept_where_they_can_be(tmp_path):
+    plain = save_video(tmp_path / "plain.mkv", with_logo(panned(3, 8)))
+    source = tmp_path / "in.mkv"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        shown = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        said = new.add_mux_stream("subrip")
+        thousandth = said.time_base = Fraction(1, 1000)
+        new.metadata["title"] = "A day"
+        chapter = {"id": 1, "start": 0, "end": 80, "time_base": thousandth}
+        new.set_chapters([{**chapter, "metadata": {"title": "Morning"}}])
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = shown
+                new.mux(packet)
+        line = av.Packet(b"Hello")
+        line.pts, line.dts, line.duration, line.time_base = 40, 40, 40, thousandth
+        line.stream = said
+        new.mux(line)
+    assert video.edit(source, LOGO, tmp_path / "out.mkv", **FAST).notes == ()
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert container.metadata["title"] == "A day"
+        assert [c["metadata"]["title"] for c in container.chapters()] == ["Morning"]
+        assert [bytes(p) for p in container.demux(subtitles=0) if p.size] == [b"Hello"]
+    (note,) = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST).notes
+    assert note.startswith("The subtitles (subrip) cannot be kept in .mp4")
+
+
 def test_a_variable_rate_is_kept(tmp_path):
     times = [0, 40, 50, 133, 500]
     frames = with_logo(panned(5, 8))
@@ -416,13 +454,34 @@ def test_frames_are_in_the_order_of_their_numbers(tmp_path):
     assert values == [9 * n for n in range(12)]
 
 
-def test_a_mask_video_that_ends_early_leaves_the_rest_alone(tmp_path):
+def with_a_damaged_frame(path, frames, number):
+    """Write a video of which one frame cannot be decoded."""
+    save_video(path, frames, codec="mjpeg", format="yuvj420p")
+    with av.open(str(path)) as container:
+        packet = bytes([p for p in container.demux(video=0) if p.size][number])
+    path.write_bytes(path.read_bytes().replace(packet, bytes(len(packet))))
+    return path
+
+
+def test_masks_that_end_early_leave_the_rest_alone(tmp_path):
     source = save_folder(tmp_path / "in", with_logo(panned(3, 8)))
-    white = np.dstack([LOGO.astype(np.uint8) * 255] * 3)
-    mask = save_video(tmp_path / "mask.mkv", [white] * 2)
+    rng = np.random.default_rng(0)  # no two masks are the same bytes
+    white = [np.dstack([LOGO * rng.integers(200, 255, LOGO.shape, np.uint8)] * 3) for _ in "123"]
+    mask = with_a_damaged_frame(tmp_path / "mask.mkv", white, 2)
     result = video.edit(source, mask, tmp_path / "out", **FAST)
     assert "fewer masks" in result.notes[0]
     assert np.array_equal(load_folder(tmp_path / "out", 3)[2], load_folder(source, 3)[2])
+
+
+def test_what_can_be_read_of_a_damaged_video_is_done(tmp_path):
+    source = with_a_damaged_frame(tmp_path / "in.mkv", with_logo(panned(4, 8)), 2)
+    result = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST)
+    assert result.notes == ("Of 4 frames 3 could be read: the video is damaged or cut.",)
+    assert [round(f.time * 25) for f in decoded(tmp_path / "out.mp4")] == [0, 1, 3]
+    whole = save_video(tmp_path / "whole.mkv", with_logo(panned(8, 8)), codec="ffv1")
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    result = video.edit(tmp_path / "cut.mkv", LOGO, tmp_path / "out.mp4", **FAST)
+    assert result.frames < 5 and "could be read" in result.notes[0]
 
 
 def test_an_estimate_brackets_the_work(tmp_path):
