@@ -98,7 +98,8 @@ def edit(
         filling_seconds = time.perf_counter() - work.began
         _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
     loaded = work.loaded
-    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision)
+    second = request.guide.pixels if request.guide else None
+    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision, second)
     candidates = [
         Candidate(
             prepared.picture,
@@ -323,6 +324,9 @@ def _request(
     task, second = TASKS[settings.task], None
     if task.guide != "unused" and guide is not None:
         second = pictures.read(guide, max_pixels=max_pixels)
+    elif task.guide != "unused" and isinstance(mask, masks.Strokes) and mask.colored:
+        rgb = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
+        second = Picture(masks.paint(mask, rgb))
     elif task.guide == "needed":
         raise ValueError(f"Give a second picture. {task.guide_tip}")
     painted, propose = _painted(mask, picture, task), PREPARE[settings.task].propose
