@@ -1,0 +1,237 @@
+"""From a click or a rough stroke to the mask of the object it is on, and from a mask to polygons.
+
+Rother, Kolmogorov and Blake, "GrabCut": interactive foreground extraction using iterated graph
+cuts, SIGGRAPH 2004, in OpenCV's implementation, on a small crop around the stroke.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaint.masks import Size, Stroke, Strokes, bounding_box
+
+Mask = NDArray[np.bool_]
+Rgb = NDArray[np.uint8]
+
+WORK_SIDE = 256
+"""Longest side of the crop while it is cut, in pixels."""
+CLICK = 0.04
+"""A stroke with a box narrower than this share of the picture's longer side is a click."""
+REACH = 0.22
+"""How far from a click an object is looked for, as a share of the picture's longer side."""
+LIKE = 14.0
+"""Largest distance in CIELAB at which a neighbour belongs to what was clicked."""
+ITERATIONS = 2
+
+
+def snap(rgb: Rgb, rough: Mask) -> Mask:
+    """Find the object under a click or a rough stroke.
+
+    Parameters
+    ----------
+    rgb
+        (H, W, 3) uint8.
+    rough
+        (H, W) bool: a dot on the object, a scribble over it, or a closed line around it.
+
+    Returns
+    -------
+    (H, W) bool: the object without holes, only what is connected with the stroke; the stroke
+    itself where nothing can be told apart.
+    """
+    box = bounding_box(rough)
+    if box is None or rough.all() or min(rough.shape) < 8:
+        return rough.copy()
+    click = max(box[2] - box[0], box[3] - box[1]) <= max(24, CLICK * max(rough.shape))
+    crop = _window(box, rough.shape, click)
+    pixels, stroke = rgb[crop], rough[crop]
+    factor = min(1.0, WORK_SIDE / max(stroke.shape))
+    size = tuple(max(1, round(side * factor)) for side in stroke.shape[::-1])
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    sure = cv2.resize(stroke.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.25
+    if not sure.any():
+        sure = cv2.resize(stroke.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    seeds, likely, possible = _guess(small, sure, click)
+    found = _whole(_cut(small, seeds, likely, possible), seeds)
+    if not found.any() or found.mean() > 0.9:
+        return rough.copy()
+    out = rough & seeds.any()  # what was drawn around an object is not the object
+    out[crop] |= _enlarged(found, small, pixels)
+    return out
+
+
+def contours(mask: Mask, tolerance: float = 0.6) -> Strokes:
+    """Turn a mask into polygons: outlines that fill and, after each, holes that erase.
+
+    Parameters
+    ----------
+    mask
+        (H, W) bool.
+    tolerance
+        How far, in pixels, a simplified outline may lie from the exact one.
+
+    Returns
+    -------
+    Strokes whose `masks.rasterize` is the mask but for its simplified rim.
+    """
+    height, width = mask.shape
+    # Outlines run through the centres of rim pixels; at three times the size those centres lie a
+    # third of a pixel from the rim, and parts of one pixel have an area.
+    found, tree = cv2.findContours(
+        np.kron(mask.astype(np.uint8), np.ones((3, 3), np.uint8)),
+        cv2.RETR_CCOMP,
+        cv2.CHAIN_APPROX_NONE,
+    )
+    strokes = []
+    for outline, (_, _, _, parent) in zip(found, tree[0] if found else (), strict=True):
+        simple = cv2.approxPolyDP(outline, 3 * tolerance, True)[:, 0]
+        if len(simple) < 3:
+            simple = outline[:, 0]
+        points = tuple(((float(x) + 0.5) / 3, (float(y) + 0.5) / 3) for x, y in simple)
+        strokes.append(Stroke("polygon", points=points, erase=bool(parent >= 0)))
+    # Parts inside holes of others are drawn after these: first the fill that holds the most.
+    return Strokes((width, height), tuple(sorted(strokes, key=_area, reverse=True)))
+
+
+def _area(stroke: Stroke) -> float:
+    return float(cv2.contourArea(np.array(stroke.points, np.float32)))
+
+
+def _window(box: tuple[int, int, int, int], shape: Size, click: bool) -> tuple[slice, slice]:
+    """Cut out the stroke with enough around it to tell the object from its surroundings."""
+    x0, y0, x1, y1 = box
+    margin = round(REACH * max(shape)) if click else max(16, round(0.5 * max(x1 - x0, y1 - y0)))
+    return (
+        slice(max(0, y0 - margin), y1 + margin),
+        slice(max(0, x0 - margin), x1 + margin),
+    )
+
+
+def _guess(small: Rgb, sure: Mask, click: bool) -> tuple[Mask, Mask, Mask]:
+    """Say where the object surely is, where it probably is, and where it may be at all."""
+    height, width = sure.shape
+    if click:
+        likely = _alike(small, sure)
+        y, x = np.nonzero(sure)
+        across, down = np.meshgrid(np.arange(width) - x.mean(), np.arange(height) - y.mean())
+        radius = REACH / (2 * REACH + CLICK) * max(height, width)
+        return sure, likely, np.hypot(across, down) <= max(4.0, radius)
+    # What a stroke encloses, or lies between its arms, is meant too.
+    filled = _filled(sure)
+    if filled.sum() > 2 * sure.sum():  # drawn around the object: the line itself is not the object
+        return np.zeros_like(sure), filled & ~sure, filled
+    sure = _own(small, sure)
+    hull = np.zeros(sure.shape, np.uint8)
+    points = np.argwhere(sure)[:, ::-1].astype(np.int32)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    possible = np.ones_like(sure)
+    possible[0] = possible[-1] = possible[:, 0] = possible[:, -1] = False
+    return sure, (hull > 0) | _alike(small, sure), possible
+
+
+def _own(small: Rgb, sure: Mask) -> Mask:
+    """Leave out of a stroke what looks like the crop's rim: a rough stroke strays off its object.
+
+    Where most of the stroke looks like the rim, the object reaches the rim: then nothing is left
+    out.
+    """
+    rim = np.ones_like(sure)
+    rim[1:-1, 1:-1] = False
+    own = sure & (_distance(_lab(small), rim & ~sure) > LIKE)
+    return own if 2 * own.sum() > sure.sum() else sure
+
+
+def _alike(small: Rgb, sure: Mask) -> Mask:
+    """Grow from the stroke over what looks like it."""
+    return _connected(_distance(_lab(small), sure) < LIKE, sure)
+
+
+def _lab(small: Rgb) -> NDArray[np.float32]:
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(cv2.bilateralFilter(lab, 5, 12, 3))
+
+
+def _distance(lab: NDArray[np.float32], where: Mask) -> NDArray[np.float32]:
+    """Distance of every pixel's colour to the nearest of some colours in a mask."""
+    palette = lab[where]
+    palette = palette[:: max(1, len(palette) // 24)]
+    nearest = np.full(where.shape, np.inf, np.float32)
+    for colour in palette:
+        np.minimum(nearest, np.linalg.norm(lab - colour, axis=2), out=nearest)
+    return nearest
+
+
+def _cut(small: Rgb, sure: Mask, likely: Mask, possible: Mask) -> Mask:
+    """Cut the object out; without both kinds of pixels to learn from, return what is likely."""
+    labels = np.where(likely, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[~possible] = cv2.GC_BGD
+    labels[sure] = cv2.GC_FGD
+    inside = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    if min(inside.sum(), (~inside).sum()) < 16 or small.std(axis=(0, 1)).max() < 1:
+        return sure
+    cv2.setRNGSeed(0)  # the colour models start from k-means
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    try:
+        cv2.grabCut(small, labels, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    except cv2.error:  # one colour on one side: no model can be fitted
+        return sure
+    return np.asarray((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+
+
+def _whole(cut: Mask, sure: Mask) -> Mask:
+    """Keep what is connected with the stroke, smooth its rim and close its holes."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    opened: Mask = cv2.morphologyEx(cut.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
+    return _filled(_connected(opened | sure, sure) if sure.any() else opened)
+
+
+def _connected(mask: Mask, seeds: Mask) -> Mask:
+    count, label = cv2.connectedComponents((mask | seeds).astype(np.uint8), connectivity=4)
+    kept = np.zeros(count, bool)
+    kept[label[seeds]] = True
+    return np.asarray(kept[label])
+
+
+def _filled(mask: Mask) -> Mask:
+    """Close all holes."""
+    rim = np.pad(~mask, 1, constant_values=True)
+    outside = np.zeros_like(rim)
+    outside[0, 0] = True
+    return np.asarray(~_connected(rim, outside)[1:-1, 1:-1])
+
+
+def _enlarged(found: Mask, small: Rgb, pixels: Rgb) -> Mask:
+    """Bring the mask to the crop's size, its rim where the picture's own edges are.
+
+    A local linear fit of the mask to the colours (He et al. 2010, guided filter), solved small and
+    applied to the full-size colours.
+    """
+    height, width = pixels.shape[:2]
+    if found.shape == (height, width):
+        return found
+    guide = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    target = found.astype(np.float32)
+    side, softness = 5, 1e-3
+
+    def mean(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(cv2.blur(image, (side, side)))
+
+    slope = (mean(guide * target) - mean(guide) * mean(target)) / (
+        mean(guide * guide) - mean(guide) ** 2 + softness
+    )
+    offset = mean(target) - slope * mean(guide)
+    full = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    slope, offset = (
+        cv2.resize(mean(part), (width, height), interpolation=cv2.INTER_LINEAR)
+        for part in (slope, offset)
+    )
+    smooth = slope * full + offset
+    # Nothing changes farther from the small mask's rim than its own pixels are wide.
+    kernel = np.ones((3, 3), np.uint8)
+    inner, outer = (
+        cv2.resize(step(target, kernel), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        for step in (cv2.erode, cv2.dilate)
+    )
+    return np.asarray(inner | (outer & (smooth > 0.5)))
