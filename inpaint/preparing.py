@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inpaint import guides, masks, sources
+from inpaint import damage, guides, masks, sources
 from inpaint.filling import Filler
 from inpaint.pictures import Picture
 from inpaint.settings import Settings
@@ -135,12 +135,7 @@ LARGEST_MADE = 384
 
 
 def _found(picture: Picture, settings: Settings) -> Mask:
-    from inpaint import damage
-
-    pixels = picture.pixels
-    if pixels.shape[2] == 4:
-        pixels = np.rint(picture.rgb() * 255).astype(np.uint8)
-    return damage.find(pixels[..., 0] if pixels.shape[2] == 1 else pixels, settings.sensitivity)
+    return damage.find(picture.rgb(), settings.sensitivity)
 
 
 def _repaired(request: Request) -> Prepared:

@@ -35,6 +35,8 @@ ROOMS = [
     "regions",
     "recipes",
     "outlines",
+    "damage",
+    "snap",
     "masks",
     "scanlines",
     "strokes",
