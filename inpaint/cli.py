@@ -169,6 +169,8 @@ def _edit(options: argparse.Namespace) -> int:
         pictures.format_of(path)
         if not path.parent.is_dir():
             raise ValueError(f"There is no folder '{path.parent}' to write to; make it first.")
+    if options.diversity_out and pictures.format_of(options.diversity_out) not in ("PNG", "TIFF"):
+        raise ValueError("Where candidates disagree is saved in 16 bits: as PNG or TIFF.")
     if options.diversity_out and settings.get("candidates", 1) < 2:
         raise ValueError("One candidate has no spread: ask for more with --candidates.")
     from inpaint.editing import Moment, edit

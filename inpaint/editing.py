@@ -99,7 +99,8 @@ def edit(
         filling_seconds = time.perf_counter() - work.began
         _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
     loaded = work.loaded
-    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision)
+    second = request.guide.pixels if request.guide else None
+    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision, second)
     candidates = [
         Candidate(
             prepared.picture,
@@ -145,7 +146,7 @@ def estimate(
     regions = _regions(prepared.mask, filler)
     evaluations, arithmetic = _cost(regions, prepared.mask, filler, wanted)
     speed = _speed(wanted, chosen.name, filler)
-    count = wanted.candidates
+    count = wanted.candidates * picture.groups
     return Estimate(evaluations * count, arithmetic * count / speed, len(regions))
 
 
@@ -196,7 +197,8 @@ class _Work:
         filler = _filler(loaded, self.request)
         at_once = min(device.batch, filler.batch or device.batch)
         seeds = seeds[:at_once]
-        each, self.arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)
+        each, arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)
+        each, self.arithmetic = each * self.canvas.groups, arithmetic * self.canvas.groups
         self.done, ahead = self.kept, each * (self.settings.candidates - self.made)
         patches: list[list[Patch]] = [[] for _ in seeds]
         canvases = [self.start.pixels.copy() for _ in seeds]
@@ -210,29 +212,35 @@ class _Work:
             # Holes before candidates: one candidate's holes do not see each other either way.
             for some in _split(batch, max(1, at_once // len(seeds))):
                 jobs = [(region, k) for region in some for k in range(len(seeds))]
-                filled, finished = filler.fill(
-                    torch.cat([self._window(canvases[k], region) for region, k in jobs]),
-                    torch.cat([_hole(region, left) for region, _ in jobs]),
-                    self.settings,
-                    [filling.shuffled(seeds[k], index + some.index(r)) for r, k in jobs],
-                    self._reporter(some[0], len(jobs), self.kept + ahead),
-                    device.tile,
-                )
+                groups = []
+                for group in range(self.canvas.groups):
+                    windows = [self._window(canvases[k], region, group) for region, k in jobs]
+                    groups.append(torch.cat(windows))
+                    if self.stopped:
+                        continue
+                    groups[-1], finished = filler.fill(
+                        groups[-1],
+                        torch.cat([_hole(region, left) for region, _ in jobs]),
+                        self.settings,
+                        [filling.shuffled(seeds[k], index + some.index(r)) for r, k in jobs],
+                        self._reporter(some[0], len(jobs), self.kept + ahead),
+                        device.tile,
+                    )
+                    self.stopped = not finished
                 index += len(some)
-                for (region, k), image in zip(jobs, filled, strict=True):
+                for (region, k), image in zip(jobs, torch.cat(groups, 1), strict=True):
                     patch = Patch(region, self.canvas.native(_to_array(image)), self._alpha(region))
                     region.paste(canvases[k], patch.pixels, patch.alpha)
                     patches[k].append(patch)
-                if not finished:
-                    self.stopped = True
+                if self.stopped:
                     return [tuple(own) for own in patches]
             for region in batch:
                 region.crop_array(left)[region.core_mask()[0, 0].numpy() > 0] = False
         self.made, self.kept = self.made + len(seeds), self.done
         return [tuple(own) for own in patches]
 
-    def _window(self, pixels: NDArray[Any], region: Region) -> Tensor:
-        return _to_tensor(replace(self.canvas, pixels=pixels).rgb(region.box))
+    def _window(self, pixels: NDArray[Any], region: Region, group: int) -> Tensor:
+        return _to_tensor(replace(self.canvas, pixels=pixels).rgb(region.box, group))
 
     def _alpha(self, region: Region) -> NDArray[np.float32]:
         """Blend weights; of a hole that is cut into several regions each pastes its own part."""
@@ -327,6 +335,9 @@ def _request(
     task, second = TASKS[settings.task], None
     if task.guide != "unused" and guide is not None:
         second = pictures.read(guide, max_pixels=max_pixels)
+    elif task.guide != "unused" and isinstance(mask, masks.Strokes) and mask.colored:
+        rgb = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
+        second = Picture(masks.paint(mask, rgb))
     elif task.guide == "needed":
         raise ValueError(f"Give a second picture. {task.guide_tip}")
     painted, propose = _painted(mask, picture, task), PREPARE[settings.task].propose

@@ -198,8 +198,8 @@ def _seen_from(strength: float, depth: int) -> float:
 
     The mean of four pixels has half the noise, s/a = tan(πu/2). Full strength stays full.
     """
-    if strength == 1:
-        return 1.0
+    if strength == 1 or depth == 0:
+        return strength
     return 2 / math.pi * math.atan(math.tan(math.pi / 2 * strength) / 2**depth)
 
 

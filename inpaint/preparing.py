@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inpaint import guides, masks, pictures, sources
+from inpaint import damage, guides, masks, pictures, sources
 from inpaint.colouring import spread_colours
 from inpaint.filling import Filler
 from inpaint.operators import LUMA, Blurred, Grey, Noisy, Shrunk
@@ -307,12 +307,7 @@ def _as_painted(request: Request) -> Prepared:
 
 
 def _found(picture: Picture, settings: Settings) -> Mask:
-    from inpaint import damage
-
-    pixels = picture.pixels
-    if pixels.shape[2] == 4:
-        pixels = np.rint(picture.rgb() * 255).astype(np.uint8)
-    return damage.find(pixels[..., 0] if pixels.shape[2] == 1 else pixels, settings.sensitivity)
+    return damage.find(picture.rgb(), settings.sensitivity)
 
 
 def _repaired(request: Request) -> Prepared:
@@ -324,8 +319,9 @@ def _repaired(request: Request) -> Prepared:
 def _replaced(request: Request) -> Prepared:
     """Start from the picture with the guide in it, which the strength then noises."""
     picture, settings = request.picture, request.settings
+    if request.guide is None and request.painted is None:
+        raise ValueError("Paint in colour, or give a second picture: a painted copy or an object.")
     if request.guide is None:
-        assert request.painted is not None
         return _painted_over(request)
     start, mask, rectangle = guides.laid(picture, request.guide, request.painted, settings.at)
     if rectangle:
@@ -339,7 +335,9 @@ def _with_the_guide(filler: Filler, request: Request) -> Filler:
         return filler
     args = request.picture, request.guide, request.painted, request.settings.at
     laid, mask, _ = guides.laid(*args)
-    return filler if guides.is_flat(laid, mask) else sources.from_both_sides(filler)
+    if guides.is_flat(laid, mask):
+        return filler
+    return sources.from_both_sides(filler, request.settings.grow)
 
 
 def _created(request: Request) -> Prepared:
@@ -371,10 +369,15 @@ def _shrunk(before: Picture, after: Picture) -> str:
     )
 
 
+def _all_new(request: Request, result: Picture) -> str:
+    return "the whole picture was made anew" if request.painted is None else ""
+
+
 def _from_this(filler: Filler, request: Request) -> Filler:
     if request.painted is not None:
         return filler
-    return sources.from_picture(filler, _tensor(guides.fitted(request.picture, LARGEST_MADE)))
+    own = _tensor(guides.fitted(request.picture, LARGEST_MADE))
+    return sources.from_picture(filler, own, here=True)
 
 
 def _from_the_style(filler: Filler, request: Request) -> Filler:
@@ -392,8 +395,8 @@ PREPARE: dict[str, Preparation] = {
     "extend": Preparation(_extended),
     "repair": Preparation(_repaired, propose=_found),
     "replace": Preparation(_replaced, filler=_with_the_guide),
-    "create": Preparation(_created, filler=_from_this),
-    "restyle": Preparation(_restyled, filler=_from_the_style),
+    "create": Preparation(_created, filler=_from_this, promise=_all_new),
+    "restyle": Preparation(_restyled, filler=_from_the_style, promise=_all_new),
     "enlarge": Preparation(_enlarged, _enlarger, _shrinks_back),
     "colourise": Preparation(_coloured, _colourer, _keeps_grey),
     "denoise": Preparation(_as_painted, _denoiser, _took_away),

@@ -17,6 +17,7 @@ def recipe(
     mask: np.ndarray | None,
     model_digest: str,
     model_revision: str = "",
+    guide: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Describe an edit.
 
@@ -31,6 +32,8 @@ def recipe(
         SHA-256 of the model's weights, or "" for a model without any.
     model_revision : str
         Commit of the model on the hub, or "" for a model from elsewhere.
+    guide : array or None
+        The second picture, where there was one.
 
     Returns
     -------
@@ -44,6 +47,7 @@ def recipe(
         "model_revision": model_revision,
         "picture_sha256": digest(pixels),
         "mask_sha256": "" if mask is None else digest(np.packbits(mask)),
+        "guide_sha256": "" if guide is None else digest(guide),
         "size": [int(pixels.shape[1]), int(pixels.shape[0])],
     }
 

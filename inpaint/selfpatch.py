@@ -66,11 +66,14 @@ class Source:
         (1, 1, h, w), 1 = not to be learnt from.
     window : tuple of int
         (height, width) of the window; the source is halved whenever the window is.
+    here : bool
+        Whether it shows the window itself, place by place.
     """
 
     pixels: Tensor
     mask: Tensor
     window: tuple[int, int]
+    here: bool = False
 
     def at(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return pixels and mask halved as often as the window was to be of `size`."""
@@ -110,8 +113,11 @@ class SelfModel:
         self, known: Tensor, mask: Tensor, guess: Tensor, coarser: PatchLevel | None
     ) -> PatchLevel:
         """Prepare a level from its own known patches and the coarser level's matches."""
-        size = (known.shape[-2], known.shape[-1])
-        level = PatchLevel(known, mask, *(self.source.at(size) if self.source else ()))
+        if self.source is None:
+            level = PatchLevel(known, mask)
+        else:
+            size = (known.shape[-2], known.shape[-1])
+            level = PatchLevel(known, mask, *self.source.at(size), self.source.here)
         level.guess = level.continued(coarser) if coarser else guess
         return level
 
@@ -145,6 +151,8 @@ class PatchLevel:
     source, unusable : Tensor, optional
         (1, 3, h, w) and (1, 1, h, w): what to learn patches from, and where not; `known` and
         `mask` by default.
+    here : bool
+        Whether the source shows the picture itself, place by place.
 
     Raises
     ------
@@ -160,9 +168,9 @@ class PatchLevel:
         mask: Tensor,
         source: Tensor | None = None,
         unusable: Tensor | None = None,
+        here: bool = True,
     ) -> None:
-        self.known, self.mask = known, mask
-        elsewhere = source is not None and source.shape != known.shape
+        self.known, self.mask, self.here = known, mask, here
         source = known if source is None else source
         unusable = mask if unusable is None else unusable
         height, width = source.shape[-2:]
@@ -211,7 +219,7 @@ class PatchLevel:
             squares = self.key_patches.square()
             self.key_squares = squares.view(-1, side, side, 3).sum(-1).flatten(1)
             # A place in another picture is neither near nor far.
-            self.nearness = torch.zeros(len(self.queries), 1) if elsewhere else self._nearness()
+            self.nearness = self._nearness() if here else torch.zeros(len(self.queries), 1)
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
         """Return the estimate as a denoiser; the level is its own only tile."""
@@ -327,6 +335,8 @@ class PatchLevel:
         weight = precision.expand(-1, -1, -1, 3).flatten(2)
         if self.match is None:
             self.match = self._any_keys(len(self.queries))
+            if self.here:  # what lies in the hole may be learnt from too
+                self.match = torch.where(self.is_key[self.queries], self.queries, self.match)
         for turn in range(ROUNDS):
             candidates = self._candidates(self.match, reach=1 + 2 * turn)
             cost = torch.empty(candidates.shape)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.filling import Filler, Pass, Pyramid, Step
-from inpaint.selfpatch import PATCH_SIDES, SelfModel, Source
+from inpaint.selfpatch import SelfModel, Source
 from inpaint.settings import Settings
 
 Find = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -23,6 +23,7 @@ class Learning:
 
     model: SelfModel
     find: Find
+    here: bool
     batch: int | None = 1
 
     def context(self, side: int) -> int:
@@ -49,29 +50,35 @@ class Learning:
 
     def _pyramid(self, picture: Tensor, mask: Tensor) -> Filler:
         window = (mask.shape[-2], mask.shape[-1])
-        return Pyramid(replace(self.model, source=Source(*self.find(picture, mask), window)))
+        source = Source(*self.find(picture, mask), window, self.here)
+        return Pyramid(replace(self.model, source=source))
 
 
-def _learning(filler: Filler, find: Find) -> Filler:
+def _learning(filler: Filler, find: Find, here: bool) -> Filler:
     """Return the filler that learns so; a network has learnt already and stays as it is."""
     if isinstance(filler, Pyramid) and isinstance(filler.model, SelfModel):
-        return Learning(filler.model, find)
+        return Learning(filler.model, find, here)
     return filler
 
 
-def from_picture(filler: Filler, pixels: Tensor) -> Filler:
-    """Learn from another picture, (1, 3, h, w) in [-1, 1] (as GPNN, Granot et al. 2022)."""
+def from_picture(filler: Filler, pixels: Tensor, here: bool = False) -> Filler:
+    """Learn from a whole picture, (1, 3, h, w) in [-1, 1] (as GPNN, Granot et al. 2022).
+
+    `here` says that it shows the window itself, place by place.
+    """
     nowhere = torch.zeros(1, 1, *pixels.shape[-2:])
-    return _learning(filler, lambda picture, mask: (pixels, nowhere))
+    return _learning(filler, lambda picture, mask: (pixels, nowhere), here)
 
 
-def from_both_sides(filler: Filler) -> Filler:
-    """Learn from what lies in the hole as well as around it, but not across its border."""
-    side = PATCH_SIDES[0]
+def from_both_sides(filler: Filler, inset: int) -> Filler:
+    """Learn from around the hole and from what lies in it, `inset` pixels or more from its border.
+
+    What was pasted there so keeps its texture, but its edge is nowhere to be learnt.
+    """
+    side = 2 * max(inset, 1) + 1
 
     def find(picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        near = F.max_pool2d(mask, side, 1, side // 2)
-        deep = 1 - F.max_pool2d(1 - mask, side, 1, side // 2)
-        return picture, near - deep
+        inside = 1 - F.max_pool2d(1 - mask, side, 1, side // 2)
+        return picture, mask - inside
 
-    return _learning(filler, find)
+    return _learning(filler, find, here=True)

@@ -73,7 +73,7 @@ TASKS: dict[str, Task] = {
     "replace": Task(
         "Replace",
         "Paint roughly in colour or paste a picture, and it becomes part of this one; a hub model "
-        "with a prompt makes more of it.",
+        "with a prompt and more noise makes more of it.",
         mask="optional",
         guide="optional",
         guide_tip="A copy of the picture with something painted on it, or an object to paste.",
@@ -88,8 +88,8 @@ TASKS: dict[str, Task] = {
     ),
     "restyle": Task(
         "Restyle",
-        "The picture is painted anew in the manner of a second one; a hub model with a prompt "
-        "understands what it paints.",
+        "The picture is made anew from a second one's colours and textures; a hub model with a "
+        "prompt and more noise understands what it paints.",
         mask="optional",
         guide="optional",
         guide_tip="A picture that shows the style: its colours and textures are used.",

@@ -32,7 +32,8 @@ class Picture:
     Attributes
     ----------
     pixels
-        (H, W, C) uint8 or uint16; C is 1 (grey), 3 (RGB) or 4 (CMYK, 0 = no ink).
+        (H, W, C) uint8 or uint16; C is 1 (grey), 3 (RGB) or 4 (CMYK, 0 = no ink), or the number
+        of `bands`.
     alpha
         (H, W) of the same dtype, not premultiplied, or None.
     format
@@ -42,6 +43,8 @@ class Picture:
     extras
         What else its format needs to be written well again: resolution, text, and of a JPEG
         its tables, its orientation and its coded pixels.
+    bands
+        Whether the channels are plain bands, any number of them, as of a satellite's picture.
     """
 
     pixels: np.ndarray
@@ -50,11 +53,16 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    bands: bool = False
 
     def __post_init__(self) -> None:
         """Check the arrays, so that nothing else has to."""
         shape, dtype = self.pixels.shape, self.pixels.dtype
-        if len(shape) != 3 or shape[2] not in (1, 3, 4) or not self.pixels.size:
+        if (
+            len(shape) != 3
+            or not self.pixels.size
+            or (shape[2] not in (1, 3, 4) and not self.bands)
+        ):
             raise PictureError(f"A picture is (height, width, 1, 3 or 4), not {shape}.")
         if dtype not in (np.uint8, np.uint16):
             raise PictureError(f"A picture is 8 or 16 bit (uint8 or uint16), not {dtype}.")
@@ -72,10 +80,21 @@ class Picture:
         """The value of white: 255 or 65535."""
         return 255 if self.pixels.dtype == np.uint8 else 65535
 
-    def rgb(self, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """Return the pixels in box (x0, y0, x1, y1) as (h, w, 3) float32 RGB in [0, 1]."""
+    @property
+    def groups(self) -> int:
+        """How many RGB pictures it takes to show all channels: 1, or one for every three bands."""
+        return -(-self.pixels.shape[2] // 3) if self.bands else 1
+
+    def rgb(self, box: tuple[int, int, int, int] | None = None, group: int = 0) -> np.ndarray:
+        """Return the pixels in box (x0, y0, x1, y1) as (h, w, 3) float32 RGB in [0, 1].
+
+        Of bands, the three of a group; the last group is filled up with its last band.
+        """
         x0, y0, x1, y1 = box or (0, 0, *self.size)
-        part = self.pixels[y0:y1, x0:x1].astype(np.float32) / np.float32(self.maximum)
+        part = self.pixels[y0:y1, x0:x1]
+        if self.bands:
+            part = part[..., np.minimum(range(3 * group, 3 * group + 3), part.shape[2] - 1)]
+        part = part.astype(np.float32) / np.float32(self.maximum)
         if part.shape[2] == 4:
             return np.asarray((1 - part[..., :3]) * (1 - part[..., 3:]))
         return np.repeat(part, 3, axis=2) if part.shape[2] == 1 else part
@@ -83,10 +102,18 @@ class Picture:
     def native(self, rgb: np.ndarray) -> np.ndarray:
         """Turn (h, w, 3) RGB in [0, 1] into float32 (h, w, C) in the picture's own units.
 
-        Grey is Rec. 601 luma; CMYK is what `rgb` inverts, without black ink.
+        Grey is Rec. 601 luma; CMYK is what `rgb` inverts, without black ink. Bands are made of
+        (h, w, 3 · groups), side by side.
         """
         values = rgb.astype(np.float32)
-        if self.pixels.shape[2] == 1:
+        if self.bands:
+            if values.shape[2] < self.pixels.shape[2]:
+                raise PictureError(
+                    f"A picture of {self.pixels.shape[2]} bands takes no colours from another one: "
+                    "fill, extend, repair and create work on it."
+                )
+            values = values[..., : self.pixels.shape[2]]
+        elif self.pixels.shape[2] == 1:
             values = values @ np.array([[0.299], [0.587], [0.114]], np.float32)
         elif self.pixels.shape[2] == 4:
             values = np.concatenate([1 - values, np.zeros_like(values[..., :1])], axis=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def _several(value: object) -> tuple[Any, ...]:
 
 
 def decode16(data: bytes, max_pixels: int) -> Picture | None:
-    """Decode 16-bit colour or alpha; None for what Pillow decodes without loss."""
+    """Decode 16-bit colour or alpha, and bands; None for what Pillow decodes without loss."""
     tags = _directory(data)
     check_size((int(tags.get(256, 0)), int(tags.get(257, 0))), max_pixels)
     bits, samples = set(_several(tags.get(258, 1))), tags.get(277, 1)
@@ -53,6 +54,8 @@ def decode16(data: bytes, max_pixels: int) -> Picture | None:
             "Save it with 8 or 16 whole bits per channel first."
         )
     separate = tags.get(284, 1) == 2
+    if picture := _decode_bands(data, tags, bits, samples):
+        return picture
     if samples == 1 or (bits != {16} and not (separate and samples == 2)):
         return None
     colours = {1: 1, 2: 3, 5: 4}.get(tags.get(262, 2), 0)
@@ -71,6 +74,23 @@ def decode16(data: bytes, max_pixels: int) -> Picture | None:
             scaled = pixels * (white / np.maximum(alpha, 1).astype(np.float64))[..., None]
             pixels = np.rint(scaled.clip(0, white)).astype(pixels.dtype)
     return upright(pixels, alpha, "TIFF", *metadata(data))
+
+
+def _decode_bands(
+    data: bytes, tags: ImageFileDirectory_v2, bits: set[int], samples: int
+) -> Picture | None:
+    """Decode channels that are no colours; None where they are colours and at most alpha."""
+    photometric, kinds = tags.get(262), _several(tags.get(338, ()))
+    colours = {1: 1, 2: 3}.get(int(photometric or 0), samples)
+    extra = samples - colours
+    if extra < 1 or (extra == 1 and (not kinds or kinds[0] in (1, 2))) or bits not in ({8}, {16}):
+        return None
+    array = np.ascontiguousarray(turn(_decode_rare(data), tags.get(274, 1)))
+    icc, exif, extras = metadata(data)
+    extras["bands"] = (photometric, (*kinds, *[0] * extra)[:extra])
+    return replace(
+        upright(array[..., :1], None, "TIFF", icc, exif, extras), pixels=array, bands=True
+    )
 
 
 def _decode_rare(data: bytes) -> np.ndarray:
@@ -136,13 +156,15 @@ def encode(picture: Picture, xmp: bytes | None) -> bytes:
     lengths = [len(strip) for strip in strips]
     tags[256], tags[257], tags[258] = width, height, (8 * pixels.itemsize,) * samples
     tags[259] = 1 if raw else 8
-    tags[262] = {1: 1, 3: 2, 4: 5}[colours]
+    tags[262] = {1: 1, 3: 2, 4: 5}.get(colours, 1)
     tags[277], tags[278], tags[284] = samples, rows, 1
     tags.tagtype[273] = tags.tagtype[279] = 4
     tags[273] = tuple(int(start) for start in np.cumsum([0, *lengths[:-1]]))
     tags[279] = tuple(lengths)
     if samples > colours:
         tags[338] = 2
+    if picture.bands:
+        tags[262], tags[338] = extras["bands"]
     if "dpi" in extras:
         tags[282], tags[283] = extras["dpi"]
         tags[296] = 2

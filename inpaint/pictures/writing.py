@@ -62,6 +62,8 @@ def encode(
     try:
         if format == "TIFF":
             return tiff.encode(picture, add_to_xmp(picture.extras.get("xmp"), text))
+        if picture.bands:
+            raise ValueError(f"it has {picture.pixels.shape[2]} bands, which only TIFF holds")
         picture = _as_rgb(picture) if format != "JPEG" else as_stored(picture)
         if format == "PNG":
             return png.encode(picture, text)
@@ -71,11 +73,11 @@ def encode(
 
 
 def _as_rgb(picture: Picture) -> Picture:
-    """Turn CMYK into RGB, for formats that do not have it."""
-    if picture.pixels.shape[2] != 4:
+    """Turn CMYK into RGB, for formats that do not have it; and the first three of many bands."""
+    if picture.pixels.shape[2] != 4 and not picture.bands:
         return picture
     pixels = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
-    return replace(picture, pixels=pixels, icc=None)
+    return replace(picture, pixels=pixels, icc=None, bands=False)
 
 
 def _eight_bit(array: np.ndarray) -> np.ndarray:
@@ -186,9 +188,7 @@ def write(
 
 def preview(picture: Picture, long_side: int) -> Image.Image:
     """Return an 8-bit RGB copy, alpha over white, shrunk to long_side pixels if longer."""
-    image = _to_image(picture)
-    if image.mode == "CMYK":
-        image = _to_image(_as_rgb(picture))
+    image = _to_image(_as_rgb(picture))
     scale = min(1.0, long_side / max(image.size))
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in image.size)

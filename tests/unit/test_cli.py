@@ -180,6 +180,55 @@ def test_an_error_in_a_process_of_its_own_has_no_traceback():
     assert done.stderr.startswith("inpaint: ") and done.stderr.count("\n") == 1
 
 
+def run(task, *more):
+    return main([task, "in.png", "-o", "out.png", "--device", "cpu", "--steps", "2", *more])
+
+
+TASKS = {
+    "replace": ("--guide", "copy.png"),
+    "create": (),
+    "restyle": ("--guide", "copy.png"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_a_command(task):
+    copy = PIXELS.copy()
+    copy[20:30, 20:30] = 200
+    Image.fromarray(copy).save("copy.png")
+    assert run(task, *TASKS[task]) == 0
+    wanted = edit(PIXELS, task=task, guide=copy, steps=2, device="cpu")
+    assert np.array_equal(pictures.read("out.png").pixels, wanted.picture.pixels)
+
+
+def test_the_invented_pixels_and_the_spread_are_saved_beside(capsys):
+    assert fill("--candidates", "2", "--mask-out", "m.png", "--diversity-out", "d.tif") == 0
+    assert capsys.readouterr().out.startswith("out-1.png, out-2.png, m.png, d.tif: ")
+    result = edit(PIXELS, MASK, candidates=2, steps=2, device="cpu")
+    assert np.array_equal(pictures.read("m.png").pixels[..., 0], result.mask * np.uint8(255))
+    spread = pictures.read("d.tif").pixels[..., 0]
+    assert spread.dtype == np.uint16
+    assert spread / 131070 == pytest.approx(result.diversity(), abs=1e-5)
+    assert not spread[~result.mask].any() and spread.any()
+    assert result.save("again.png", mask=True) == Path("again.png")
+    assert np.array_equal(pictures.read("again-mask.png").pixels, pictures.read("m.png").pixels)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (("--mask-out", "no/m.png"), "There is no folder 'no'"),
+        (("--mask-out", "m.xyz"), "cannot be saved as 'm.xyz'"),
+        (("--diversity-out", "d.png"), "One candidate has no spread"),
+        (("--diversity-out", "d.jpg", "--candidates", "2"), "as PNG or TIFF"),
+    ],
+)
+def test_what_is_saved_beside_is_checked_before_the_work(options, message, capsys, tmp_path):
+    assert fill(*options, picture="nowhere.png") == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and new_files(tmp_path) == []
+
+
 def test_version_and_help(capsys):
     for arguments in (["--version"], ["--help"], ["fill", "--help"], ["train", "--help"]):
         with pytest.raises(SystemExit) as caught:

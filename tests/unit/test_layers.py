@@ -41,6 +41,8 @@ ROOMS = [
     "regions",
     "recipes",
     "outlines",
+    "damage",
+    "snap",
     "masks",
     "scanlines",
     "strokes",
