@@ -29,7 +29,7 @@ from inpaint.regions import inscribed_radius, shrink, spread
 PATCH_SIDES = (7, 5, 3, 1)
 """Patch sides in pixels; the first that leaves enough known patches is used."""
 ENOUGH_KEYS = 32
-ALL_PAIRS = 6_000_000
+ALL_PAIRS = 2_000_000
 """Most pairs of patches for which the sum over all of them is taken."""
 START_RADIUS = 2.5
 """Inscribed radius in pixels of the holes that a patch can span: where filling begins."""
@@ -40,14 +40,17 @@ KNOWN_SPREAD = 0.06
 ONE_MATCH = 0.5
 """Noise s/a below which a patch is its best match alone: averages of near matches are blurred."""
 CANDIDATES = 9
+NEARBY = 4
+"""Pixels around a coarser level's match in which a finer one looks for a better."""
 ROUNDS = 2
 """Searches for better candidates per evaluation."""
 GATHERING = 24
 """What a gathered value costs, in multiply-adds of a matrix product, as measured."""
-VOTE_SPREAD = 0.8
-RIM_VOTE_SPREAD = 1.5
+VOTE_SPREAD = 0.5
+"""Standard deviation in pixels of how much a patch says about what lies off its centre."""
+RIM_VOTE_SPREAD = 1.0
 """The same for patches that hold known pixels."""
-SMOOTHING = 2
+SMOOTHING = 1
 """Halvings by which the error at the rim is smoothed: texture is no error of brightness."""
 MOST_SHIFT = 0.25
 """Largest correction of a pixel, in units of [-1, 1]."""
@@ -91,7 +94,7 @@ class SelfModel:
     source: Source | None = None
     tile: int = 1 << 30  # a level is one tile; matches carry over from level to level
     batch: int | None = 1
-    refine: float = 0.2
+    refine: float = 0.35
 
     def context(self, side: int) -> int:
         """Look around by three quarters of the hole, within 48 to 192 pixels."""
@@ -211,6 +214,7 @@ class PatchLevel:
         # Randomness here only orders a search; what differs between seeds is the sampler's noise.
         self.random = torch.Generator().manual_seed(0)
         self.match: Tensor | None = None
+        self.search_radius = max(self.key_rows, self.key_cols) / 4
         self.mode: Literal["all pairs", "candidates"] = (
             "all pairs" if len(self.queries) * len(self.keys) <= ALL_PAIRS else "candidates"
         )
@@ -231,12 +235,9 @@ class PatchLevel:
         if len(self.queries) == 0:
             return self.known.clone()
         target, precision = self.targets(x, level)
-        if self.mode == "all pairs":
-            patches = self._mean_of_all(target, precision)
-        else:
-            blend = math.sqrt((1 - level) / max(level, 1e-12)) > ONE_MATCH
-            patches = self._mean_of_candidates(target, precision, blend)
-        return self.assemble(patches)
+        blend = math.sqrt((1 - level) / max(level, 1e-12)) > ONE_MATCH
+        mean = self._mean_of_all if self.mode == "all pairs" else self._mean_of_candidates
+        return self.assemble(mean(target, precision, blend))
 
     def targets(self, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
         """Return each query's target (N, side, side·3) and precision (N, side, side, 1)."""
@@ -292,23 +293,19 @@ class PatchLevel:
         match_row, match_col = match_row.clamp(0, self.key_rows - 1), match_col.clamp(min=0)
         match = match_row * self.key_cols + match_col.clamp(max=self.key_cols - 1)
         self.match = torch.where(self.is_key[match], match, self._any_keys(len(match)))
+        self.search_radius = NEARBY
         return self.assemble(self.patches(self.match))
 
-    def _mean_of_all(self, target: Tensor, precision: Tensor) -> Tensor:
-        """Sum over every known patch, as two matrix products."""
-        side = self.side
+    def _mean_of_all(self, target: Tensor, precision: Tensor, blend: bool) -> Tensor:
+        """Sum over every known patch, as two matrix products, or take the best of them."""
         weight = precision.expand(-1, -1, -1, 3).flatten(1)
-        weighted, precision = target.flatten(1) * weight, precision.flatten(1)
-        out, best = torch.empty_like(weighted), []
-        for i in range(0, len(out), 4 * CHUNK):
-            rows = slice(i, i + 4 * CHUNK)
-            score = weighted[rows] @ self.key_patches.T
-            score -= 0.5 * precision[rows] @ self.key_squares.T
-            score += self.nearness[rows]
-            best.append(score.argmax(1))
-            out[rows] = score.softmax(1) @ self.key_patches
-        self.match = self.keys[torch.cat(best)]
-        return out.view(-1, side, side * 3)
+        score = (target.flatten(1) * weight) @ self.key_patches.T
+        score -= 0.5 * precision.flatten(1) @ self.key_squares.T
+        score += self.nearness
+        best = score.argmax(1)
+        self.match = self.keys[best]
+        patches = score.softmax(1) @ self.key_patches if blend else self.key_patches[best]
+        return patches.view(target.shape)
 
     def _votes(self) -> Tensor:
         """Weigh each pixel of each query's patch in the average, (side·side, N).
@@ -366,7 +363,7 @@ class PatchLevel:
             place = _position(match_row - down, match_col - right, self.key_rows, self.key_cols)
             found.append(torch.where((query >= 0) & (place >= 0), place, match))
         match_row, match_col = self._key_places(match)
-        radius = max(self.key_rows, self.key_cols) / 4
+        radius = self.search_radius
         for _ in range(4):
             shift = (2 * torch.rand(2, len(match), generator=self.random) - 1) * max(radius, 1)
             down, right = shift.round().long()

@@ -68,6 +68,8 @@ def brute_force(known, mask, x, level, side):
         weights = np.exp(np.array(scores) - max(scores))
         weights /= weights.sum()
         best[query] = keys[int(weights.argmax())], weights.max()
+        if math.sqrt((1 - level) / level) <= selfpatch.ONE_MATCH:
+            weights = np.eye(len(keys))[weights.argmax()]
         at_rim = (hole[window[query]] == 0).any()
         spread_of_votes = selfpatch.RIM_VOTE_SPREAD if at_rim else selfpatch.VOTE_SPREAD
         say = np.exp(-distance / (2 * spread_of_votes**2))
@@ -227,7 +229,7 @@ def test_the_correction_is_bounded():
     level = PatchLevel(known, mask)
     far = torch.full((len(level.queries), level.side, 3 * level.side), 50.0)
     out = level.assemble(far)[:, :, mask[0, 0] > 0]
-    assert (out - 50).abs().max() <= selfpatch.MOST_SHIFT + 1e-5
+    assert (out - 50).abs().max() <= selfpatch.MOST_SHIFT + 1e-4
 
 
 def test_the_same_seed_gives_the_same_picture_and_another_another(mode):
