@@ -76,7 +76,7 @@ def test_the_last_model_stays_and_another_lets_it_go(folder):
 
 @pytest.mark.parametrize("name", ["nothing", "x" * 900, "../x\0y", " "])
 def test_what_is_no_model_is_told_what_is(name):
-    with pytest.raises(ModelError, match="^There is no model .*; choose self, photo or give a fo"):
+    with pytest.raises(ModelError, match="^There is no model .*; choose self, photo, restore or g"):
         load(name, CPU)
 
 

@@ -420,7 +420,10 @@ def test_other_errors_of_a_callback_come_through():
     "settings, message",
     [
         ({"task": "nothing"}, "^there is no task 'nothing'; choose fill"),
-        ({"model": "nothing"}, "^There is no model 'nothing'; choose self, photo or give a folder"),
+        (
+            {"model": "nothing"},
+            "^There is no model 'nothing'; choose self, photo, restore or give a",
+        ),
         ({"model": "x" * 900}, "^There is no model"),
         ({"stepz": 3}, "^there is no setting 'stepz'; there are task"),
         ({"steps": 0}, "^steps must be a whole number from 1 to 250, got 0$"),

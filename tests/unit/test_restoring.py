@@ -6,7 +6,7 @@ import torch
 from models import conditional, pixel_model, unconditional
 from PIL import Image
 
-from inpaint import restoring
+from inpaint import editing, restoring
 from inpaint.colouring import spread_colours
 from inpaint.editing import Stopped, edit, estimate
 from inpaint.operators import Noisy, Shrunk
@@ -207,6 +207,18 @@ def test_the_receipt_of_deblurring_blurs_again(folder):
     result = restored(SMOOTH, "deblur", folder, blur=1, noise=0, steps=1, strength=0.01)
     rest = float(str(result.receipt).removesuffix(" of 255").split()[-1])
     assert rest < 2
+
+
+@pytest.mark.parametrize("task", RESTORING)
+def test_a_picture_of_several_windows_has_no_seams(task, folder, monkeypatch):
+    photo = SMOOTH[:, np.abs(np.arange(-80, 80)) % 52] // 2 + RNG.integers(0, 99, (40, 160, 1))
+    options = {"steps": 1, "noise": 0, "blur": 1, "strength": 0.01}
+    whole = restored(photo.astype(np.uint8), task, folder, **options)
+    monkeypatch.setattr(editing, "LARGEST_CORE", 64)
+    cut = restored(photo.astype(np.uint8), task, folder, **options)
+    assert cut.evaluations > whole.evaluations
+    difference = cut.picture.pixels.astype(int) - whole.picture.pixels
+    assert np.abs(difference).max() <= 4
 
 
 # All of them
