@@ -20,8 +20,8 @@ Mask = NDArray[np.bool_]
 
 LONGEST = 400
 """Longest side of the copy on which colours are spread, in pixels."""
-LIKENESS = 0.02
-"""Difference of grey, of 1, across which a colour passes about half as easily."""
+LIKENESS = 0.05
+"""Difference of grey, of 1, across which a colour passes 1/e as easily."""
 PAINT = 100.0
 """Weight of a stroke's own colour against that of one neighbour."""
 ITERATIONS = 400

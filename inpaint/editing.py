@@ -181,6 +181,7 @@ class _Work:
         self.request, self.settings = request, request.settings
         self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, bare
         self.start = prepared.start or prepared.picture
+        self.restores = TASKS[self.settings.task].restores
         self.chosen, self.progress = chosen, progress
         self.loaded = load(self.settings.model, chosen)
         self.regions = _regions(self.mask, _filler(self.loaded, request))
@@ -230,7 +231,8 @@ class _Work:
                 index += len(some)
                 for (region, k), image in zip(jobs, torch.cat(groups, 1), strict=True):
                     patch = Patch(region, self.canvas.native(_to_array(image)), self._alpha(region))
-                    region.paste(canvases[k], patch.pixels, patch.alpha)
+                    if not self.restores:  # what is known of a window is the picture as it was
+                        region.paste(canvases[k], patch.pixels, patch.alpha)
                     patches[k].append(patch)
                 if self.stopped:
                     return [tuple(own) for own in patches]

@@ -163,7 +163,7 @@ def _everywhere(picture: Picture, painted: Mask | None, start: Picture | None = 
 
 def _enlarged(request: Request) -> Prepared:
     """Enlarge by Lanczos's filter, with exact means: what is shown wherever it is stopped."""
-    picture, scale = request.picture, request.settings.scale
+    picture, scale = _inkless(request.picture), request.settings.scale
     width, height = picture.size
     pictures.check_size((width * scale, height * scale), pictures.MAX_PIXELS)
     pixels = _by_lanczos(picture.pixels, scale, picture.maximum)
@@ -171,6 +171,11 @@ def _enlarged(request: Request) -> Prepared:
     if alpha is not None:
         alpha = _by_lanczos(alpha[..., None], scale, picture.maximum)[..., 0]
     return _everywhere(replace(picture, pixels=pixels, alpha=alpha), None)
+
+
+def _inkless(picture: Picture) -> Picture:
+    """Turn CMYK into RGB: a mean of inks is not the ink of a mean."""
+    return _as_rgb(picture) if picture.pixels.shape[2] == 4 else picture
 
 
 def _by_lanczos(pixels: NDArray[Any], scale: int, maximum: int) -> NDArray[Any]:
@@ -193,7 +198,7 @@ def _enlarger(own: Filler, request: Request) -> Filler:
 
 
 def _shrinks_back(request: Request, result: Picture) -> str:
-    scale, before = request.settings.scale, request.picture.pixels
+    scale, before = request.settings.scale, _inkless(request.picture).pixels
     means = blocks(result.pixels, scale).mean(axis=1).reshape(before.shape)
     worst = float(np.abs(means - before).max()) * 255 / result.maximum
     how = "exactly" if worst == 0 else f"to within {worst:.2g} of 255"

@@ -15,8 +15,6 @@ Whole = NDArray[np.int64]
 
 # Rec. 601 in units of 1/65536, as Pillow turns RGB to grey.
 RED, GREEN, BLUE = 19595, 38470, 7471
-LEVELLING = 8
-"""Times that what clipping took from a block is spread over the rest of it."""
 
 
 def grey(rgb: Whole) -> Whole:
@@ -59,10 +57,14 @@ def with_sums(values: Floats, sums: Whole, maximum: int) -> Whole:
     maximum : int
         The largest value.
     """
-    values = values.astype(np.float64)
-    for _ in range(LEVELLING):
-        missing = (sums - values.sum(axis=1)) / values.shape[1]
-        values = (values + missing[:, None]).clip(0, maximum)
+    values = values.astype(np.float64).clip(0, maximum)
+    for _ in range(values.shape[1]):  # what does not fit into one value goes to the others
+        missing = (sums - values.sum(axis=1))[:, None]
+        if np.abs(missing).max() < 0.5:
+            break
+        room = np.where(missing > 0, values < maximum, values > 0)
+        share = missing / np.maximum(room.sum(axis=1, keepdims=True), 1)
+        values = (values + room * share).clip(0, maximum)
     out = np.floor(values).astype(np.int64)
     rows = np.flatnonzero(out.sum(axis=1) != sums)
     while len(rows):

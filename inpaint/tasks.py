@@ -112,7 +112,7 @@ TASKS: dict[str, Task] = {
         guide="optional",
         guide_tip="Strokes of colour on a transparent ground, or a copy of the picture with "
         "colours painted on it.",
-        defaults=_restoring(steps=4, strength=0.1),
+        defaults=_restoring(steps=2, strength=0.02),
         restores=True,
     ),
     "denoise": Task(

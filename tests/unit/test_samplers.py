@@ -3,13 +3,14 @@
 import math
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from gaussian import D, smooth_signals
 
 from inpaint import settings
 from inpaint.denoiser import project, seeded_noise, watched
-from inpaint.operators import Grey, KnownPixels, Shrunk
+from inpaint.operators import Blurred, Grey, KnownPixels, Noisy, Shrunk
 from inpaint.samplers import SAMPLERS, ddim, ddnm, dpmpp, lanpaint, repaint, start
 from inpaint.schedule import cosine_levels
 
@@ -295,3 +296,44 @@ def test_projection_is_to_the_nearest_picture_that_agrees():
     correction = Grey(RGB[:, :1]).project(RGB) - RGB
     to_no_luma = torch.tensor([0.587, -0.299, 0.0]).reshape(1, 3, 1, 1)
     assert (correction * to_no_luma).sum(dim=1).abs().max() < 1e-6
+
+
+def test_a_blur_is_the_gaussian_with_mirrored_edges():
+    ys = torch.arange(-24, 24)
+    kernel = torch.exp(-((ys / 1.7) ** 2) / 2)
+    kernel = kernel[:, None] * kernel / kernel.sum() ** 2
+    far = np.pad(RGB[0, 0].numpy(), 24, mode="symmetric")
+    wanted = [
+        [(far[y : y + 48, x : x + 48] * kernel.numpy()).sum() for x in range(8)] for y in range(8)
+    ]
+    assert np.allclose(Blurred(RGB, 1.7, 1).blur(RGB)[0, 0], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 9)])
+def test_deblurring_is_at_the_minimum_of_its_sum(shape):
+    torch.manual_seed(0)
+    y, x0 = torch.rand(1, 3, *shape).double(), torch.rand(1, 3, *shape).double()
+    known = Blurred(y, 1.0, 0.1)
+    x = known.project(x0).requires_grad_()
+    cost = (known.blur(x) - y).square().sum() + 0.1 * (x - x0).square().sum()
+    assert torch.autograd.grad(cost, x)[0].abs().max() < 1e-9
+
+
+def test_deblurring_without_noise_inverts_the_blur():
+    torch.manual_seed(0)
+    sharp = torch.rand(1, 3, 9, 12).double()
+    known = Blurred(Blurred(sharp, 0.6, 1).blur(sharp), 0.6, 1e-12)
+    assert torch.allclose(known.project(torch.zeros_like(sharp)), sharp, atol=1e-6)
+
+
+def test_plus_form_of_a_noisy_picture_is_ddim_from_its_own_level():
+    """DDNM+, eq. 17 with A = I and λ = s/(aσ): x' = a'·(D + λ'(y − D)) below the noise of y."""
+    y, deviation, levels = RGB, 0.4, [1 / (1 + 0.4**2), 0.95, 0.99, 1.0]
+    x = math.sqrt(levels[0]) * y
+    for level, after in zip(levels, levels[1:], strict=False):
+        clean = shrink(x, level)
+        weight = math.sqrt((1 - after) / after) / math.sqrt((1 - level) / level)
+        x = math.sqrt(after) * (clean + weight * (x / math.sqrt(level) - clean))
+    assert math.sqrt((1 - levels[0]) / levels[0]) == pytest.approx(deviation)
+    out = ddim(shrink, math.sqrt(levels[0]) * y, levels, seeded_noise([0]), Noisy())
+    assert torch.allclose(out, x, atol=1e-6)
