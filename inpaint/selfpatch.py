@@ -263,7 +263,7 @@ class PatchLevel:
         side, known, mask = self.side, self.known[self.box], self.mask[self.box]
         values = patches.view(-1, side, side, 3).permute(3, 1, 2, 0).reshape(3, side * side, -1)
         total = self._folded((values * self.votes).flatten(0, 1))
-        voted = total / self.total_votes.clamp(min=1e-12)
+        voted = total / self.total_votes.clamp(min=1e-30)  # at a corner votes are few
         # Patches also vote on the known pixels at the rim. Where they are off there, in brightness
         # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).
         rim = (self.total_votes > 0) & (mask == 0)
