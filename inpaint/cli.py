@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, task in TASKS.items():
         _add_task(commands, name, task)
+    _add_video(commands)
 
     train = commands.add_parser("train", help="train a model on a folder of photographs")
     train.add_argument("--data", required=True, type=Path, help="a folder of photographs")
@@ -132,7 +133,13 @@ def _add_task(commands: Any, name: str, task: Task) -> None:
     command.add_argument(
         "--diversity-out", type=Path, help="save where the candidates disagree here, a PNG or TIFF"
     )
-    for setting in (*task.controls, *COMMON):
+    _add_settings(command, (*task.controls, *COMMON), task)
+    command.set_defaults(command=_edit, task=name)
+
+
+def _add_settings(command: argparse.ArgumentParser, names: tuple[str, ...], task: Task) -> None:
+    """Add a flag for each setting; one that is left out does not appear among the options."""
+    for setting in names:
         option = OPTIONS[setting]
         command.add_argument(
             f"--{setting}",
@@ -145,7 +152,33 @@ def _add_task(commands: Any, name: str, task: Task) -> None:
         "--device", default="auto", help="auto, cuda, xpu, mps or cpu (%(default)s)"
     )
     command.add_argument("--json", action="store_true", help="print what was done as JSON")
-    command.set_defaults(command=_edit, task=name)
+
+
+def _add_video(commands: Any) -> None:
+    command = commands.add_parser(
+        "video",
+        help="Fill the masked part of every frame of a clip, from other frames where they show it.",
+        epilog="example: python -m inpaint video clip.mp4 --mask mask.png -o result.mp4",
+    )
+    command.add_argument("clip", help="a video file, or a folder of numbered pictures")
+    command.add_argument(
+        "--mask",
+        required=True,
+        help="white = fill: a picture for all frames, or a folder or a video with one for each",
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        help=".mp4, .m4v, .mov, .mkv or .webm; a folder for a folder",
+    )
+    command.add_argument("--lossless", action="store_true", help="encode without loss; much larger")
+    command.add_argument(
+        "--reach", type=int, default=24, help="frames looked at on either side (%(default)s)"
+    )
+    _add_settings(command, tuple(name for name in COMMON if name != "candidates"), TASKS["fill"])
+    command.set_defaults(command=_video)
 
 
 def _usual(setting: str, task: Task) -> str:
@@ -223,6 +256,36 @@ def _specialise(options: argparse.Namespace) -> int:
     return 0
 
 
+def _video(options: argparse.Namespace) -> int:
+    settings = {name: value for name, value in vars(options).items() if name in OPTIONS}
+    settled(settings)
+    from inpaint import video
+
+    bar = _Bar()
+    result = video.edit(
+        options.clip,
+        options.mask,
+        options.output,
+        device=options.device,
+        lossless=options.lossless,
+        reach=options.reach,
+        progress=lambda moment: bar.show(moment.number, moment.total, moment.stage),
+        **settings,
+    )
+    bar.clear()
+    if options.json:
+        print(json.dumps({**asdict(result), "path": str(result.path)}, indent=2))
+    else:
+        print(
+            f"{result.path}: {result.frames} frames; {result.borrowed:.0%} of the hole from other "
+            f"frames, {result.carried:.0%} carried on, {result.invented:.0%} invented; "
+            f"{result.seconds:.1f} s",
+            *result.notes,
+            sep="\n",
+        )
+    return 0
+
+
 def _train(options: argparse.Namespace) -> int:
     from inpaint.training import TrainSettings, train
 
@@ -288,7 +351,7 @@ class _Bar:
 
     def show(self, number: int, total: int, stage: str) -> None:
         if self.on:
-            filled = 30 * number // total
+            filled = 30 * number // max(total, number, 1)
             bar = "█" * filled + "·" * (30 - filled)
             print(f"\r\x1b[K{bar} {number}/{total} {stage}", end="", file=sys.stderr, flush=True)
 

@@ -249,3 +249,15 @@ def test_doctor_says_what_is_used(capsys):
 def test_doctor_refuses_an_unknown_device(capsys):
     assert main(["doctor", "--device", "abacus"]) == 2
     assert "device must be one of" in capsys.readouterr().err
+
+
+def test_a_clip_is_filled_frame_by_frame(capsys, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for k in range(2):
+        pictures.write(pictures.read("in.png"), tmp_path / "frames" / f"{k}.png")
+    done = main(["video", "frames", "--mask", "mask.png", "-o", "made", "--steps", "2", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert done == 0 and report["frames"] == 2 and report["path"] == "made"
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["0.png", "1.png"]
+    assert main(["video", "none.mp4", "--mask", "mask.png", "-o", "x.mp4"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
