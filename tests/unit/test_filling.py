@@ -9,6 +9,7 @@ from inpaint.catalog import PixelModel
 from inpaint.filling import Stopped, fill, overall, plan, shuffled
 from inpaint.regions import shrink
 from inpaint.samplers import SAMPLERS
+from inpaint.schedule import cosine_levels
 from inpaint.selfpatch import SelfModel
 from inpaint.settings import Settings
 
@@ -358,3 +359,23 @@ def test_any_size(model, size):
     out, finished = fill(model, known, mask, Settings(steps=2), [0])
     assert finished and out.shape == known.shape and math.isfinite(out.sum())
     assert np.array_equal(known_pixels(out, mask), known_pixels(known, mask))
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.2, 0.4, 0.7, 0.9, 0.99, 1.0])
+def test_a_guide_is_halved_until_the_usual_noise_buries_as_much_there(strength):
+    model, mask = SelfModel(), torch.zeros(1, 1, 256, 256)
+    mask[..., 32:224, 32:224] = 1
+    first = plan(model, mask, Settings(strength=strength))[0]
+
+    def noise(level):
+        return math.sqrt((1 - level) / level)
+
+    usual = noise(cosine_levels(1, model.refine)[0])
+    if strength == 1:
+        assert first.level == model.halvings(mask) and first.levels[0] < 1e-6
+        return
+    at_full_size = noise(cosine_levels(1, strength)[0])
+    # The mean of 4^n pixels has noise 2^n times smaller.
+    assert noise(first.levels[0]) == pytest.approx(at_full_size / 2**first.level, rel=0.01)
+    fewest = max(0, math.ceil(math.log2(at_full_size / usual) - 1e-3))
+    assert first.level == min(fewest, model.halvings(mask))

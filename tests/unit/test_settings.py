@@ -140,3 +140,14 @@ def test_there_are_two_scales():
 def test_every_option_speaks_to_people():
     for option in OPTIONS.values():
         assert option.title and option.tip.endswith(".") and len(option.tip) <= 90
+
+
+@pytest.mark.parametrize("good", ["", "0,0", "-20,5", "10,20,30,40"])
+def test_places(good):
+    assert Settings(at=good).at == good
+
+
+@pytest.mark.parametrize("bad", ["here", "1", "1,2,3", "1,2,0,4", "1.5,2", "1, 2", "1,2,3,4,5"])
+def test_bad_places_are_refused(bad):
+    with pytest.raises(ValueError, match="at cannot be"):
+        Settings(at=bad)
