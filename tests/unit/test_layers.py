@@ -29,6 +29,8 @@ ROOMS = [
     "operators",
     "regions",
     "recipes",
+    "snap",
+    "damage",
     "masks",
     "pictures",
     "devices",
