@@ -14,12 +14,15 @@ from inpaint.damage.candidates import (
     Candidates,
     Grouped,
     Light,
+    Mask,
     components,
     count_around,
     disc,
 )
 
 ANGLES = 16
+SECTOR = 4
+"""Neighbouring angles that one line may take."""
 PIECE = 7
 """Pixels; a line is seen in three such pieces in a row, all of which must stand out."""
 SIDE = 3
@@ -29,6 +32,7 @@ SIDE = 3
 def lines(rgb: Light) -> Iterator[Candidates]:
     """Yield the bright, then the dark lines of (h, w, 3) in [0, 1], as candidates."""
     light = rgb @ LUMA
+    colour = np.abs(rgb - light[..., None]).max(2)
     responses, angles = _line_responses(light)
     # Texture answers everywhere: a line must stand out from the answers around it, and from grain.
     answers = np.minimum(cv2.max(*responses), np.float32(0.05))
@@ -39,7 +43,7 @@ def lines(rgb: Light) -> Iterator[Candidates]:
     crowd = count_around(sure[0] | sure[1], 81)
     for sign, (response, angle, seeds) in enumerate(zip(responses, angles, sure, strict=True)):
         tone = light if sign == 0 else 1 - light
-        found = components(response > 3 * scale, seeds, join=5, least=14, most=None)
+        found = _by_direction(response > 3 * scale, seeds, angle)
         if found is None:
             continue
         rows, columns, owner = found
@@ -62,6 +66,8 @@ def lines(rgb: Light) -> Iterator[Candidates]:
         features = {
             "length": np.log(length),
             "contrast": np.log(contrast + 0.005),
+            "uneven": np.log(mean.spread(tone[at]) / contrast + 0.05),
+            "colour": np.log(mean(colour[at]) + 0.02),
             "clear": np.log(mean(response[at] / scale[at])),
             "behind": np.log(mean.spread((left_side + right_side) / 2) + 0.01),
             "sides": np.log(mean(np.abs(left_side - right_side)) + 0.005),
@@ -72,6 +78,24 @@ def lines(rgb: Light) -> Iterator[Candidates]:
         }
         ground = opened if sign == 0 else 1 - opened
         yield Candidates(features, rows, columns, owner, contrast, tone - opened, ground, sign == 1)
+
+
+def _by_direction(
+    low: Mask, seeds: Mask, angle: NDArray[np.uint8]
+) -> tuple[NDArray[np.intp], ...] | None:
+    """Group pixels whose lines run the same way, so that a line keeps apart from what it crosses.
+
+    The sectors overlap: a line at the border of one lies within the next.
+    """
+    found, count = [], 0
+    for first in range(0, ANGLES, SECTOR // 2):
+        alike = (angle + (ANGLES - first)) % ANGLES < SECTOR
+        some = components(low & alike, seeds & alike, join=7, least=14, most=None)
+        if some is not None:
+            rows, columns, owner = some
+            found.append((rows, columns, owner + count))
+            count += int(owner.max()) + 1
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True)) if found else None
 
 
 def _line_responses(light: Light) -> tuple[list[Light], list[NDArray[np.uint8]]]:

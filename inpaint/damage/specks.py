@@ -29,7 +29,6 @@ def specks(rgb: Light) -> Iterator[Candidates]:
     answers = np.minimum(cv2.max(*standings), np.float32(0.1))
     around = cv2.blur(answers, (41, 41), borderType=cv2.BORDER_REFLECT)
     near = cv2.blur(answers, (15, 15), borderType=cv2.BORDER_REFLECT)
-    slope = cv2.morphologyEx(light, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     sure = [standing > np.maximum(0.12, 5 * around) for standing in standings]
     crowd = count_around(sure[0] | sure[1], 81)
     for sign, (standing, seeds) in enumerate(zip(standings, sure, strict=True)):
@@ -52,7 +51,6 @@ def specks(rgb: Light) -> Iterator[Candidates]:
             "behind": np.log(mean(behind[at]) + 0.005),
             "tone": mean(tone[at]),
             "colour": np.log(mean(colour[at]) + 0.02),
-            "sharp": np.log(mean(slope[at]) / contrast),
             "apart": np.log(np.maximum(mean(tone[at] - blur(tone, 9)[at]) / contrast, 0.05)),
             "near": np.log(mean(near[at]) + 0.002) - np.log(mean.count * contrast),
             "busy": np.log(mean(around[at]) + 0.002),
