@@ -19,7 +19,7 @@ WORK_SIDE = 256
 """Longest side of the crop while it is cut, in pixels."""
 CLICK = 0.04
 """A stroke with a box narrower than this share of the picture's longer side is a click."""
-REACH = 0.22
+REACH = 0.3
 """How far from a click an object is looked for, as a share of the picture's longer side."""
 LIKE = 14.0
 """Largest distance in CIELAB at which a neighbour belongs to what was clicked."""
@@ -62,7 +62,7 @@ def snap(rgb: Rgb, rough: Mask) -> Mask:
     return out
 
 
-def contours(mask: Mask, tolerance: float = 0.6) -> Strokes:
+def contours(mask: Mask, tolerance: float = 1.0) -> Strokes:
     """Turn a mask into polygons: outlines that fill and, after each, holes that erase.
 
     Parameters
@@ -77,21 +77,19 @@ def contours(mask: Mask, tolerance: float = 0.6) -> Strokes:
     Strokes whose `masks.rasterize` is the mask but for its simplified rim.
     """
     height, width = mask.shape
+    x0, y0, x1, y1 = bounding_box(mask) or (0, 0, 0, 0)
     # Outlines run through the centres of rim pixels; at three times the size those centres lie a
     # third of a pixel from the rim, and parts of one pixel have an area.
-    found, tree = cv2.findContours(
-        np.kron(mask.astype(np.uint8), np.ones((3, 3), np.uint8)),
-        cv2.RETR_CCOMP,
-        cv2.CHAIN_APPROX_NONE,
-    )
+    large = mask[y0:y1, x0:x1].astype(np.uint8).repeat(3, 0).repeat(3, 1)
+    found, tree = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     strokes = []
     for outline, (_, _, _, parent) in zip(found, tree[0] if found else (), strict=True):
         simple = cv2.approxPolyDP(outline, 3 * tolerance, True)[:, 0]
         if len(simple) < 3:
             simple = outline[:, 0]
-        points = tuple(((float(x) + 0.5) / 3, (float(y) + 0.5) / 3) for x, y in simple)
+        points = tuple((x0 + (x + 0.5) / 3, y0 + (y + 0.5) / 3) for x, y in simple.tolist())
         strokes.append(Stroke("polygon", points=points, erase=bool(parent >= 0)))
-    # Parts inside holes of others are drawn after these: first the fill that holds the most.
+    # A part may lie in another's hole: what encloses more is drawn first.
     return Strokes((width, height), tuple(sorted(strokes, key=_area, reverse=True)))
 
 
@@ -102,7 +100,8 @@ def _area(stroke: Stroke) -> float:
 def _window(box: tuple[int, int, int, int], shape: Size, click: bool) -> tuple[slice, slice]:
     """Cut out the stroke with enough around it to tell the object from its surroundings."""
     x0, y0, x1, y1 = box
-    margin = round(REACH * max(shape)) if click else max(16, round(0.5 * max(x1 - x0, y1 - y0)))
+    reach = REACH * max(shape)
+    margin = round(reach if click else max(reach / 2, 0.75 * max(x1 - x0, y1 - y0)))
     return (
         slice(max(0, y0 - margin), y1 + margin),
         slice(max(0, x0 - margin), x1 + margin),

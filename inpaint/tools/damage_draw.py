@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -212,5 +213,5 @@ def photograph(path: Path, longest: int = 1024) -> Rgb:
     return _bytes(255 * rgb)
 
 
-def _bytes(values: Layer | Rgb) -> Rgb:
+def _bytes(values: NDArray[Any]) -> Rgb:
     return np.asarray(np.rint(values).clip(0, 255), np.uint8)

@@ -7,7 +7,7 @@ Logistic regression of what its filters propose on photographs, without and with
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpaint import damage, masks
-from inpaint.damage import Candidates
+from inpaint.damage import Kind
 from inpaint.tools.crops import find
 from inpaint.tools.damage_draw import LOOKS, damaged, dress, photograph
 
-FAMILIES = {
-    "LINE_WEIGHTS": (damage.lines, ("scratch", "film", "crack", "fold")),
-    "SPECK_WEIGHTS": (damage.specks, ("dust",)),
-}
+TRAINED_ON = {"lines": ("scratch", "film", "crack", "fold"), "specks": ("dust",)}
+"""Kinds of damage that are drawn to fit each kind of candidate."""
 PHOTOGRAPHS = 240
 HIT = 0.6
 """Least share of a candidate's pixels that lie on damage."""
@@ -34,11 +32,10 @@ PRIOR = 1e-3
 """Pull of the weights to zero."""
 
 Values = NDArray[np.float64]
-Propose = Callable[[damage.Light], Iterator[Candidates]]
 
 
 def gather(
-    folder: Path, propose: Propose, kinds: tuple[str, ...], count: int, seed: int = 0
+    folder: Path, sought: Kind, kinds: tuple[str, ...], count: int, seed: int = 0
 ) -> tuple[list[str], Values, Values, Values]:
     """Collect all candidates of clean photographs and, where damage was drawn, those that hit it.
 
@@ -55,9 +52,9 @@ def gather(
         drawn, truth = damaged(clean, kind, rng)
         for pixels, is_damage in ((clean, False), (drawn, True)):
             near = masks.grow(truth, 2).astype(np.float32)
-            for level in damage.levels(pixels):
+            for level in islice(damage.levels(pixels), sought.levels):
                 shown = cv2.resize(near, level.shape[1::-1], interpolation=cv2.INTER_AREA)
-                for found in propose(level):
+                for found in sought.propose(level):
                     size = np.bincount(found.owner)
                     hit = np.bincount(found.owner, shown[found.rows, found.columns]) / size
                     kept = (hit >= HIT) | (not is_damage)
@@ -90,13 +87,14 @@ def counts(labels: Values, sizes: Values) -> Values:
 
 
 def main(folder: Path) -> None:
-    """Fit and print both families of weights."""
-    for title, (propose, kinds) in FAMILIES.items():
-        names, features, labels, sizes = gather(folder, propose, kinds, PHOTOGRAPHS)
+    """Fit and print the weights of lines and of specks."""
+    for sought in damage.KINDS:
+        name = sought.propose.__name__
+        names, features, labels, sizes = gather(folder, sought, TRAINED_ON[name], PHOTOGRAPHS)
         weights = fit(features, labels, counts(labels, sizes))
-        print(f"{title} = {{")
-        for name, weight in zip([*names, "bias"], weights, strict=True):
-            print(f'    "{name}": {weight:.2f},')
+        print(f"{name}: {{")
+        for feature, weight in zip([*names, "bias"], weights, strict=True):
+            print(f'    "{feature}": {weight:.2f},')
         print("}")
 
 

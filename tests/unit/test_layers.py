@@ -41,8 +41,6 @@ ROOMS = [
     "regions",
     "recipes",
     "outlines",
-    "damage",
-    "snap",
     "masks",
     "scanlines",
     "strokes",

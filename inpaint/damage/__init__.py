@@ -1,0 +1,13 @@
+"""Find scratches, cracks, folds, dust and date stamps in a photograph.
+
+Filters propose thin lines and small spots that differ from both sides of themselves. Photographs
+are full of such things too, so each candidate is scored by what tells damage from content: damage
+is laid over the picture, so that the picture goes on unchanged beyond it while its own tone stays
+the same; it stands alone; it is white rather than dark. A picture counts as damaged only if one
+candidate is beyond doubt, and then the less certain ones are taken with it: a clean photograph
+yields nothing.
+"""
+
+from inpaint.damage.finding import KINDS, Kind, find, levels
+
+__all__ = ["KINDS", "Kind", "find", "levels"]

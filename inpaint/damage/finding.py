@@ -1,0 +1,171 @@
+"""What of a photograph is damaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaint.damage.candidates import LUMA, Candidates, Light, Mask, disc
+from inpaint.damage.lines import lines
+from inpaint.damage.specks import specks
+from inpaint.damage.stamps import stamp
+
+WORK_PIXELS = 1_500_000
+"""Larger pictures are looked at in this many pixels; on a scan of that size damage is large too."""
+LEVELS = 3
+"""Each halves the picture once more, and finds what is twice as wide."""
+LEAST_SIDE = 24
+
+LINE_WEIGHTS: dict[str, float] = {
+    "length": 1.75,
+    "contrast": 2.29,
+    "clear": -0.95,
+    "behind": 2.08,
+    "sides": -2.09,
+    "tone": 3.11,
+    "busy": -2.26,
+    "alone": 0.70,
+    "dark": -1.78,
+    "bias": -16.31,
+}
+SPECK_WEIGHTS: dict[str, float] = {
+    "size": -1.37,
+    "round": -1.15,
+    "contrast": 2.30,
+    "behind": -0.76,
+    "tone": 11.64,
+    "colour": -0.47,
+    "sharp": 1.92,
+    "near": -1.44,
+    "busy": -1.86,
+    "alone": 0.78,
+    "dark": -1.30,
+    "bias": -18.00,
+}
+"""Log-odds per feature; `python -m inpaint.tools.damage_fit FOLDER` fits and prints them."""
+STEEPNESS = 8.0
+"""How far a sensitivity from 0 to 1 lowers the scores needed; those below hold at 0.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is looked for, and what it takes to believe it.
+
+    Attributes
+    ----------
+    propose, weights
+        Where the candidates come from, and how they are scored.
+    levels : int
+        How many levels are searched.
+    sure, company : float
+        Score of a candidate that counts as proof, and of those that are then taken with it.
+    proof : int
+        How many it takes: a bird is a speck too.
+    spread : float
+        Standard deviation of their places down and across, as a share of the picture's sides:
+        dust lies all over a picture, and stars do not.
+    """
+
+    propose: Callable[[Light], Iterator[Candidates]]
+    weights: dict[str, float]
+    levels: int
+    sure: float
+    company: float
+    proof: int = 1
+    spread: float = 0.0
+
+
+KINDS = (
+    Kind(lines, LINE_WEIGHTS, LEVELS, sure=2.5, company=0.0),
+    Kind(specks, SPECK_WEIGHTS, 1, sure=1.5, company=0.0, proof=8, spread=0.18),
+)
+
+
+def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
+    """Propose what to repair.
+
+    Parameters
+    ----------
+    rgb
+        (H, W, 3) or (H, W): uint8, uint16, or float in [0, 1].
+    sensitivity
+        From 0, only what is beyond doubt, to 1, all that may be damage. More never finds less.
+
+    Returns
+    -------
+    (H, W) bool, True where damaged; empty for most photographs without damage at 0.5 and below.
+
+    Raises
+    ------
+    ValueError
+        If the sensitivity or the shape is out of range.
+    """
+    if not 0 <= sensitivity <= 1:
+        raise ValueError(f"sensitivity must be from 0 to 1, got {sensitivity}")
+    if rgb.ndim not in (2, 3) or (rgb.ndim == 3 and rgb.shape[2] not in (1, 3)):
+        raise ValueError(f"A picture has shape (H, W) or (H, W, 3), not {rgb.shape}.")
+    height, width = rgb.shape[:2]
+    images = list(levels(rgb))
+    if not images:
+        return np.zeros((height, width), bool)
+    found = np.zeros(images[0].shape[:2], bool)
+    for kind in KINDS:
+        found |= _taken(images[: kind.levels], kind, sensitivity)
+    found |= stamp(images[0])
+    if not found.any():
+        return np.zeros((height, width), bool)
+    found = cv2.dilate(found.astype(np.uint8), disc(1))  # a trace left at the rim would show
+    return np.asarray(_resized(found, (width, height)) > 0)
+
+
+def _taken(images: list[Light], kind: Kind, sensitivity: float) -> Mask:
+    """Mark the candidates of one kind, if there is proof of it at all."""
+    light = images[0] @ LUMA
+    proposed = [candidates for image in images for candidates in kind.propose(image)]
+    scores = [candidates.scores(kind.weights) for candidates in proposed]
+    ease, leniency = STEEPNESS * (sensitivity - 0.5), min(1.0, 2 * (1 - sensitivity))
+    kept = np.zeros(light.shape, bool)
+    if not proposed:
+        return kept
+    score = np.concatenate(scores)
+    order = np.argsort(-score)
+    number = np.arange(1, len(score) + 1)
+    places = np.concatenate([candidates.centres() for candidates in proposed])[order]
+    mean = np.cumsum(places, 0) / number[:, None]
+    variance = np.cumsum(places**2, 0) / number[:, None] - mean**2
+    proven = (score[order] > kind.sure - ease) & (number >= max(1, leniency * kind.proof))
+    proven &= variance.min(1) >= (leniency * kind.spread) ** 2 - 1e-9
+    if proven.any():
+        for candidates, own in zip(proposed, scores, strict=True):
+            kept |= candidates.drawn(own > kind.company - ease, light)
+    return kept
+
+
+def levels(rgb: NDArray[Any]) -> Iterator[Light]:
+    """Yield the picture in [0, 1] at the sizes that are searched, the largest first."""
+    height, width = rgb.shape[:2]
+    factor = math.sqrt(WORK_PIXELS / max(1, height * width))
+    if factor < 1:
+        rgb = _resized(rgb, (round(width * factor), round(height * factor)))
+    full = np.iinfo(rgb.dtype).max if rgb.dtype.kind == "u" else 1
+    image = rgb.astype(np.float32) / np.float32(full)
+    if image.ndim == 2 or image.shape[2] == 1:
+        image = np.dstack([image] * 3)
+    for _ in range(LEVELS):
+        if min(image.shape[:2]) < LEAST_SIDE:
+            return
+        yield image
+        image = _resized(image, (image.shape[1] // 2, image.shape[0] // 2))
+
+
+def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Shrink by averaging, enlarge to the nearest; size: (width, height)."""
+    smaller = size[0] < image.shape[1]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_NEAREST_EXACT
+    return np.asarray(cv2.resize(image, size, interpolation=way))
