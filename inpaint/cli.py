@@ -88,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--size", type=int, default=128, help="side of the crops (%(default)s)")
     evaluate.add_argument("--count", type=int, default=200, help="number of crops (%(default)s)")
     evaluate.add_argument(
+        "--crops", default="any", help="any, or texture: only busy crops that are alike throughout"
+    )
+    evaluate.add_argument(
         "--masks",
         type=_names,
         default=("thin", "wide", "box", "half"),

@@ -15,6 +15,11 @@ from inpaint.masks import random_mask
 
 HOLE = (0.005, 0.5)
 """Least and largest share of the window that is hole."""
+KINDS = ("any", "texture")
+STRONG = 0.04
+"""Least mean gradient of a texture, in [0, 1] per pixel."""
+EVEN = 0.2
+"""Most variation between the parts of a texture, relative to the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,12 @@ class Crop:
     pixels: NDArray[np.uint8]
 
 
-def crops(folder: Path, size: int, count: int, seed: int) -> list[Crop]:
+def crops(folder: Path, size: int, count: int, seed: int, kind: str = "any") -> list[Crop]:
     """Cut `count` windows from the photographs in a folder, in turn from each.
 
     Their sides lie between `size` and the photograph's shorter side, evenly in log-scale, so that
-    details and whole views are measured.
+    details and whole views are measured. Of the kind "texture" only those are kept that
+    `is_texture`.
 
     Raises
     ------
@@ -50,17 +56,38 @@ def crops(folder: Path, size: int, count: int, seed: int) -> list[Crop]:
     files = find(folder)
     order = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
     found: list[Crop] = []
+    tried = 0
     while len(found) < count:
         before = len(found)
         for path in order:
             if len(found) == count:
                 break
-            crop = _cut(folder, path, size, np.random.default_rng([seed, len(found)]))
-            if crop is not None:
+            crop = _cut(folder, path, size, np.random.default_rng([seed, tried]))
+            if crop is None:
+                continue
+            tried += 1
+            if kind == "any" or is_texture(crop.pixels):
                 found.append(crop)
         if len(found) == before:
-            raise ValueError(f"{folder} holds no photograph of {size} pixels or more.")
+            what = "photograph" if kind == "any" else kind
+            raise ValueError(f"{folder} holds no {what} of {size} pixels or more.")
     return found
+
+
+def is_texture(pixels: NDArray[np.uint8]) -> bool:
+    """Say whether a crop is busy, and alike in all its sixteen cells (4 by 4).
+
+    Its luma's mean gradient is at least `STRONG`, and between cells the deviation of the mean
+    gradient is at most `EVEN` of its mean, that of the mean luma at most twice `EVEN` of the
+    luma's own.
+    """
+    luma = pixels @ np.array([0.299, 0.587, 0.114]) / 255
+    gradient = np.hypot(*np.gradient(luma))
+    brightness, strength = (
+        cv2.resize(a, (4, 4), interpolation=cv2.INTER_AREA) for a in (luma, gradient)
+    )
+    even = strength.std() <= EVEN * strength.mean() and brightness.std() <= 2 * EVEN * luma.std()
+    return bool(even and strength.mean() >= STRONG)
 
 
 def views(folder: Path, size: int) -> Iterator[NDArray[np.float32]]:

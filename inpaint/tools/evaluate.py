@@ -25,7 +25,7 @@ from inpaint.metrics import (
     mean_of,
     ratio_of,
 )
-from inpaint.tools.crops import Crop, crops, hole, views
+from inpaint.tools.crops import KINDS, Crop, crops, hole, views
 from inpaint.tools.methods import SAMPLES, Method, methods
 from inpaint.tools.sheet import draw
 
@@ -55,6 +55,7 @@ class Evaluation:
     pictures: Path
     size: int = 128
     count: int = 200
+    crops: str = "any"
     masks: tuple[str, ...] = ("thin", "wide", "box", "half")
     methods: tuple[str, ...] = ()
     model: str | None = None
@@ -71,6 +72,8 @@ class Evaluation:
             raise ValueError(f"count must be at least 2, got {self.count}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be from 0 to {2**31 - 1}, got {self.seed}")
+        if self.crops not in KINDS:
+            raise ValueError(f"crops are {' or '.join(KINDS)}, got {self.crops!r}")
         families = [name for name in masks.FAMILIES if name not in ("full", "inverted")]
         for name in self.masks:
             if name not in families:
@@ -114,7 +117,7 @@ def evaluate(wanted: Evaluation, progress: Progress = lambda done, total, text: 
         If the folder, a method or a setting is not usable.
     """
     chosen = methods(wanted.methods, wanted.model, wanted.size)
-    found = crops(wanted.pictures, wanted.size, wanted.count, wanted.seed)
+    found = crops(wanted.pictures, wanted.size, wanted.count, wanted.seed, wanted.crops)
     total = len(wanted.masks) * sum(min(m.most or wanted.count, wanted.count) for m in chosen)
     done, rows, sections = 0, [], []
     for family in wanted.masks:
@@ -279,6 +282,7 @@ def _report(wanted: Evaluation, found: list[Crop], rows: list[Row]) -> str:
     report = {
         "version": inpaint.__version__,
         "size": wanted.size,
+        "kind": wanted.crops,
         "seed": wanted.seed,
         "crops": [{"file": crop.file, "box": crop.box} for crop in found],
         "rows": [

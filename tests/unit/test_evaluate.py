@@ -15,7 +15,7 @@ from inpaint.denoiser import unet_denoiser
 from inpaint.models import MODELS
 from inpaint.schedule import evaluations
 from inpaint.tools import patchmatch
-from inpaint.tools.crops import HOLE, crops, hole
+from inpaint.tools.crops import HOLE, crops, hole, is_texture
 from inpaint.tools.evaluate import Evaluation, evaluate
 from inpaint.tools.methods import methods
 from inpaint.tools.repaint import DEFAULT, EpsilonUNet, RePaint, cheaper, epsilon
@@ -78,6 +78,36 @@ def test_a_longer_run_begins_with_a_shorter_ones_crops(folder):
 def test_holes_leave_half_the_window(family):
     shares = [hole(family, 32, 0, i).mean() for i in range(20)]
     assert min(shares) >= HOLE[0] and max(shares) <= HOLE[1]
+
+
+WEAVE = np.random.default_rng(1).integers(60, 196, (64, 64, 1), np.uint8).repeat(3, 2)
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        (lambda weave: weave, True),
+        (lambda weave: 128 + (weave - 128) // 64, False),  # hardly any gradient
+        (lambda weave: np.where(np.arange(64)[:, None, None] < 16, 128, weave), False),
+        (lambda weave: weave + np.where(np.arange(64)[:, None, None] < 32, -50, 50), False),
+    ],
+    ids=["texture", "faint", "bare on one side", "darker on one side"],
+)
+def test_a_texture_is_busy_and_alike_throughout(change, expected):
+    assert is_texture(change(WEAVE.astype(int)).astype(np.uint8)) == expected
+
+
+def test_only_textures_are_cut_where_textures_are_wanted(folder, tmp_path):
+    Image.fromarray(WEAVE).save(folder / "weave.png")
+    Image.new("RGB", (64, 64), "gray").save(folder / "bare.png")
+    found = crops(folder, 32, 6, 0, "texture")
+    assert all(is_texture(crop.pixels) for crop in found)
+    assert "weave.png" in {crop.file for crop in found}
+    assert "bare.png" not in {crop.file for crop in found}
+    (tmp_path / "bare").mkdir()
+    (folder / "bare.png").rename(tmp_path / "bare/bare.png")
+    with pytest.raises(ValueError, match="bare holds no texture of 32 pixels or more.$"):
+        crops(tmp_path / "bare", 32, 1, 0, "texture")
 
 
 def test_pictures_that_cannot_be_used_are_passed_over(folder):
@@ -192,6 +222,7 @@ def test_the_command_prints_the_table_and_progress_apart(folder, capsys):
     [
         ("--pictures nowhere", "The folder of photographs nowhere does not exist."),
         ("--pictures {folder} --size 48", "holds no photograph of 48 pixels or more."),
+        ("--pictures {folder} --crops moon", "crops are any or texture, got 'moon'"),
         ("--pictures {folder} --masks moon", "masks are some of wide, box, thin, half, line, got"),
         ("--pictures {folder} --methods magic", "There is no method 'magic' here; choose from"),
         ("--pictures {folder} --model nowhere", "There is no model 'nowhere'"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import inpaint
 from inpaint import selfpatch
 from inpaint.filling import fill
 from inpaint.regions import shrink, spread
@@ -192,6 +193,27 @@ def test_a_periodic_texture_is_continued_exactly(period, mode):
     mask = hole(known.shape[-1], known.shape[-2], (26, 25, 32, 30))
     out = filled(torch.where(mask > 0, 0.0, known), mask)
     assert (out - known).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_texture_is_continued_in_its_own_depth(channels):
+    tile = np.random.default_rng(0).integers(0, 65536, (6, 5, channels), np.uint16)
+    texture = np.tile(tile, (10, 12, 1))
+    mask = np.zeros((60, 60), bool)
+    mask[25:30, 26:32] = True
+    hidden = np.where(mask[..., None], np.uint16(0), texture)
+    pixels = inpaint.edit(hidden, mask, grow=0, feather=0).candidates[0].picture().pixels
+    assert pixels.dtype == np.uint16 and pixels.shape == texture.shape
+    assert np.abs(pixels.astype(int) - texture).max() < 257 / 2, "within half a step of 8 bits"
+
+
+def test_a_fine_ramp_keeps_its_values():
+    row = np.linspace(20000, 40000, 60)
+    ramp = np.rint(row[:, None] + 7 * np.arange(64)).astype(np.uint16)[..., None]
+    mask = np.zeros((60, 64), bool)
+    mask[20:42, 20:44] = True
+    pixels = inpaint.edit(ramp, mask, grow=0, feather=0).candidates[0].picture().pixels
+    assert len(np.unique(pixels[mask])) > 256 and np.ptp(pixels[mask]) < 20000
 
 
 def test_a_wide_hole_in_stripes_is_continued(mode):
