@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -11,91 +10,14 @@ import numpy as np
 
 from inpaint import pictures
 from inpaint.pictures import Picture
+from inpaint.scanlines import draw, too_much
+from inpaint.strokes import Size as Size
+from inpaint.strokes import Stroke as Stroke
+from inpaint.strokes import Strokes as Strokes
 
-TOOLS = ("brush", "eraser", "rectangle", "ellipse", "lasso", "polygon", "invert", "clear")
-MAX_STROKES, MAX_POINTS = 10_000, 1_000_000
-MAX_SIDE = 100_000  # pixels; of the picture drawn on, and of a radius
 MAX_WORK = 100_000_000  # rows that all segments together cross, and 32 pixels count as one
 
-Size = tuple[int, int]  # width, height
-
-
-@dataclass(frozen=True, slots=True)
-class Stroke:
-    """One stroke. Pixel (i, j) covers [i, i + 1) x [j, j + 1) of the plane of its points.
-
-    A brush or eraser reaches `radius` around its line; a rectangle or ellipse lies between its
-    first and last point; a lasso or polygon is closed and filled; invert and clear need none.
-    """
-
-    tool: str
-    radius: float = 0.0
-    points: tuple[tuple[float, float], ...] = ()
-    erase: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Strokes:
-    """What was drawn, in order, on a picture of `size` (width, height)."""
-
-    size: Size
-    strokes: tuple[Stroke, ...] = ()
-
-    @classmethod
-    def parse(cls, payload: object) -> Strokes:
-        """Check and take over {"width", "height", "strokes": [{"tool", "radius", "points"}]}.
-
-        Raises
-        ------
-        ValueError
-            With one sentence, for anything else: the payload comes from a browser.
-        """
-        if not isinstance(payload, dict) or not isinstance(payload.get("strokes"), list):
-            raise ValueError("A drawing needs a width, a height and a list of strokes.")
-        size = tuple(payload.get(side) for side in ("width", "height"))
-        if any(type(side) is not int or not 1 <= side <= MAX_SIDE for side in size):
-            raise ValueError(f"A drawing's width and height are whole numbers from 1, not {size}.")
-        if len(payload["strokes"]) > MAX_STROKES:
-            raise ValueError(f"A drawing has at most {MAX_STROKES:,} strokes.")
-        strokes = tuple(_parse_stroke(item) for item in payload["strokes"])
-        if sum(len(stroke.points) for stroke in strokes) > MAX_POINTS:
-            raise ValueError(f"A drawing has at most {MAX_POINTS:,} points.")
-        return cls((payload["width"], payload["height"]), strokes)
-
-
-def _parse_stroke(item: object) -> Stroke:
-    if not isinstance(item, dict) or item.get("tool") not in TOOLS:
-        raise ValueError(f"A stroke's tool is one of {', '.join(TOOLS)}.")
-    radius, points = item.get("radius", 0), item.get("points", [])
-    erase = item.get("erase", False)
-    if not _is_number(radius) or not 0 <= radius <= MAX_SIDE:
-        raise ValueError(f"A stroke's radius is a number of pixels up to {MAX_SIDE:,}.")
-    if not isinstance(erase, bool):
-        raise ValueError("A stroke's 'erase' is true or false.")
-    if not isinstance(points, list) or len(points) > MAX_POINTS:
-        raise ValueError(f"A stroke's points are a list of at most {MAX_POINTS:,} pairs.")
-    for point in points:
-        if (
-            not isinstance(point, list | tuple)
-            or len(point) != 2
-            or not all(map(_is_number, point))
-        ):
-            raise ValueError("A stroke's points are pairs of finite numbers.")
-    pairs = tuple((float(x), float(y)) for x, y in points)
-    return Stroke(item["tool"], float(radius), pairs, erase)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= 1e7  # false for NaN and infinities
-
-
-# Drawing. In every pixel row a shape has marks: a column and a weight. The running sum of the
-# weights is 0 outside the shape. Rows are taken in bands, so that a slanted stroke across a large
-# picture costs its own area and not its box's.
-
-Marks = list[tuple[np.ndarray, np.ndarray]]  # columns, weights
-_BAND = 128  # rows
-_CHUNK = 1 << 20  # marks at once
+# Drawing
 
 
 def rasterize(
@@ -125,124 +47,109 @@ def rasterize(
     if base is not None and base.shape != (height, width):
         raise ValueError(f"The starting mask is {base.shape}, the picture {(height, width)}.")
     mask = np.zeros((height, width), bool) if base is None else base.astype(bool)
+    _draw_all(strokes, mask)
+    return mask
+
+
+def paint(strokes: Strokes, rgb: np.ndarray) -> np.ndarray:
+    """Lay the coloured strokes and the pasted pictures over a picture.
+
+    What is erased again, or not in the mask at last, leaves the picture as it was.
+
+    Parameters
+    ----------
+    strokes
+        Scaled to the picture; only "paint" and "paste" have colours.
+    rgb
+        (H, W, 3) uint8 or uint16; not changed.
+
+    Returns
+    -------
+    The same shape and type.
+
+    Raises
+    ------
+    pictures.PictureError
+        If a pasted picture cannot be read.
+    """
+    out = rgb.copy()
+    if not strokes.colored:
+        return out
+    mask, owner = np.zeros(rgb.shape[:2], bool), np.zeros(rgb.shape[:2], np.int32)
+    _draw_all(strokes, mask, owner)
+    owner[~mask] = 0
+    full = np.iinfo(rgb.dtype).max
+    colors = np.zeros((len(strokes.strokes) + 1, 3), rgb.dtype)
+    flat = np.zeros(len(colors), bool)
+    for number, stroke in enumerate(strokes.strokes, 1):
+        if stroke.tool == "paint":
+            channels = [int(stroke.color[i : i + 2], 16) for i in (1, 3, 5)]
+            colors[number], flat[number] = np.array(channels) * (full // 255), True
+    painted = flat[owner]
+    out[painted] = colors[owner[painted]]
+    scale = np.array(rgb.shape[1::-1]) / strokes.size
+    for number, stroke in enumerate(strokes.strokes, 1):
+        if stroke.tool == "paste" and (owner == number).any():
+            _paste(out, owner == number, stroke, scale)
+    return out
+
+
+def _paste(out: np.ndarray, shown: np.ndarray, stroke: Stroke, scale: np.ndarray) -> None:
+    """Lay a pasted picture, fitted to its box, over the pixels where it is shown."""
+    corners = np.array([stroke.points[0], stroke.points[-1]]) * scale
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    x0, y0, x1, y1 = bounding_box(shown) or (0, 0, 0, 0)
+    second = pictures.read(stroke.path)
+    # Where it shrinks it is averaged; then it is read between the centres of its pixels.
+    size = np.minimum(second.size, np.ceil([right - left, bottom - top])).astype(int)
+    pixels = np.dstack([second.rgb(), _opacity(second)])
+    pixels = cv2.resize(pixels, tuple(map(int, size)), interpolation=cv2.INTER_AREA)
+    step = size / [right - left, bottom - top]
+    start = (np.array([x0 + 0.5, y0 + 0.5]) - [left, top]) * step - 0.5
+    places = np.column_stack([np.diag(step), start])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(
+        pixels, places, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    full = np.iinfo(out.dtype).max
+    part, own = out[y0:y1, x0:x1], shown[y0:y1, x0:x1]
+    alpha = laid[..., 3:]
+    blend = np.rint(alpha * laid[..., :3] * full + (1 - alpha) * part).astype(out.dtype)
+    part[own] = blend[own]
+
+
+def _opacity(picture: Picture) -> np.ndarray:
+    """(H, W) float32 in [0, 1]."""
+    if picture.alpha is None:
+        return np.ones(picture.size[::-1], np.float32)
+    return picture.alpha.astype(np.float32) / np.float32(picture.maximum)
+
+
+def _draw_all(strokes: Strokes, mask: np.ndarray, owner: np.ndarray | None = None) -> None:
+    """Draw strokes into mask, and the number of the colour that lies on top, from 1, into owner."""
+    height, width = mask.shape
     scale = np.array([width / strokes.size[0], height / strokes.size[1]])
     work_left = MAX_WORK
-    for stroke in strokes.strokes:
-        if stroke.tool == "invert":
+    for number, stroke in enumerate(strokes.strokes, 1):
+        if stroke.tool in ("grow", "shrink"):
+            change = grow if stroke.tool == "grow" else shrink
+            mask[:] = change(mask, stroke.radius * math.sqrt(scale.prod()))
+            work_left -= mask.size // 16
+        elif stroke.tool == "invert":
             np.logical_not(mask, out=mask)
             work_left -= mask.size // 256
         elif stroke.tool == "clear":
             mask[:] = False
+            if owner is not None:
+                owner[:] = 0
             work_left -= mask.size // 256
         elif stroke.points:
-            points = np.array(stroke.points, np.float64) * scale
-            radius = stroke.radius * math.sqrt(scale[0] * scale[1])
-            work_left -= _draw(mask, stroke, points, radius, work_left)
+            layers: list[tuple[np.ndarray, int]] = [(mask, not stroke.erases)]
+            if owner is not None and (stroke.erases or stroke.tool in ("paint", "paste")):
+                layers.append((owner, 0 if stroke.erases else number))
+            work_left -= draw(layers, stroke, scale, work_left)
         if work_left < 0:
-            raise _too_much()
-    return mask
-
-
-def _draw(mask: np.ndarray, stroke: Stroke, points: np.ndarray, radius: float, limit: int) -> int:
-    """Draw one stroke into mask and return what it cost, in units of `MAX_WORK`."""
-    reach, marks_of = 0.0, _outline
-    if stroke.tool in ("brush", "eraser"):
-        reach, marks_of = radius, _capsules
-        starts, ends = (points[:-1], points[1:]) if len(points) > 1 else (points, points)
-    elif stroke.tool == "ellipse":
-        marks_of = _ellipse
-        starts, ends = points[:1], points[-1:]
-    else:
-        if stroke.tool == "rectangle":
-            (ax, ay), (bx, by) = points[0], points[-1]
-            points = np.array([(ax, ay), (bx, ay), (bx, by), (ax, by)])
-        starts, ends = points, np.roll(points, -1, axis=0)
-
-    height, width = mask.shape
-    top = np.minimum(starts[:, 1], ends[:, 1]) - reach
-    bottom = np.maximum(starts[:, 1], ends[:, 1]) + reach
-    first = np.clip(np.ceil(top - 0.5), 0, height).astype(int)
-    last = np.clip(np.floor(bottom - 0.5) + 1, 0, height).astype(int)
-    total = int((last - first).sum())
-    if total > limit:
-        raise _too_much()
-    if total == 0:
-        return 0
-    pixels = 0
-    crossing = np.bincount(first, minlength=height + 1) - np.bincount(last, minlength=height + 1)
-    band = int(np.clip(_CHUNK // crossing.cumsum().max(), 1, _BAND))
-    for y0 in range(first.min(), last.max(), band):
-        begin, end = first.clip(y0, y0 + band), last.clip(y0, y0 + band)
-        index = np.repeat(np.arange(len(first)), end - begin)
-        before = np.cumsum(end - begin) - (end - begin)
-        row = np.arange(len(index)) + (begin - before)[index]
-        marks = marks_of(starts[index], ends[index], row + 0.5, radius)
-        marks = [(np.clip(columns, 0, width).astype(int), weights) for columns, weights in marks]
-        x0 = min(int(columns.min(initial=width)) for columns, _ in marks)
-        x1 = max(int(columns.max(initial=0)) for columns, _ in marks)
-        if x0 >= x1:
-            continue
-        counts = np.zeros((min(band, height - y0), x1 - x0 + 1), np.int32)
-        pixels += counts.size
-        for columns, weights in marks:
-            np.add.at(counts, (row - y0, columns - x0), weights)
-        inside = np.cumsum(counts, axis=1, out=counts)[:, :-1] != 0
-        part = mask[y0 : y0 + band, x0:x1]
-        if stroke.erase or stroke.tool == "eraser":
-            part &= ~inside
-        else:
-            part |= inside
-    return total + pixels // 32
-
-
-def _too_much() -> ValueError:
-    return ValueError("There is too much to draw. Use fewer or shorter strokes.")
-
-
-def _span(left: np.ndarray, right: np.ndarray, there: np.ndarray) -> Marks:
-    """Mark the pixels with centres from left to right, both included."""
-    weight = there.astype(np.int32)
-    left, right = np.where(there, left, 0), np.where(there, right, 0)
-    start = np.ceil(left - 0.5)
-    return [(start, weight), (np.maximum(start, np.floor(right - 0.5) + 1), -weight)]
-
-
-def _capsules(a: np.ndarray, b: np.ndarray, y: np.ndarray, radius: float) -> Marks:
-    """Mark everything within radius of the segments a-b; a capsule is convex."""
-    left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
-    for centre in (a, b):
-        square = radius**2 - (y - centre[:, 1]) ** 2
-        half = np.sqrt(np.maximum(square, 0))
-        left = np.where(square >= 0, np.minimum(left, centre[:, 0] - half), left)
-        right = np.where(square >= 0, np.maximum(right, centre[:, 0] + half), right)
-    along = b - a
-    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-12)
-    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) * (radius / length)[:, None]
-    rise = np.where(along[:, 1] == 0, np.inf, along[:, 1])
-    for side in (a + normal, a - normal):
-        step = (y - side[:, 1]) / rise
-        on = (step >= 0) & (step <= 1) & np.isfinite(rise)
-        x = side[:, 0] + step * along[:, 0]
-        left = np.where(on, np.minimum(left, x), left)
-        right = np.where(on, np.maximum(right, x), right)
-    return _span(left, right, left <= right)
-
-
-def _ellipse(a: np.ndarray, b: np.ndarray, y: np.ndarray, radius: float) -> Marks:
-    """Mark the ellipses inscribed in the boxes with corners a and b."""
-    centre, half = (a + b) / 2, np.maximum(np.abs(b - a) / 2, 1e-12)
-    square = 1 - ((y - centre[:, 1]) / half[:, 1]) ** 2
-    reach = half[:, 0] * np.sqrt(np.maximum(square, 0))
-    return _span(centre[:, 0] - reach, centre[:, 0] + reach, square >= 0)
-
-
-def _outline(a: np.ndarray, b: np.ndarray, y: np.ndarray, radius: float) -> Marks:
-    """Mark each edge a-b by its direction: the sum is the winding number."""
-    rise = b[:, 1] - a[:, 1]
-    crossed = (rise != 0) & (y < np.maximum(a[:, 1], b[:, 1]))
-    step = (y - a[:, 1]) / np.where(rise == 0, 1, rise)
-    x = np.where(crossed, a[:, 0] + step * (b[:, 0] - a[:, 0]), a[:, 0])
-    return [(np.ceil(x - 0.5), (np.sign(rise) * crossed).astype(np.int32))]
+            raise too_much()
 
 
 # Masks from pictures

@@ -1,131 +1,9 @@
-// The mask canvas in the browser: strokes, pointers, tools, and the value. canvas.py describes what
-// goes in and out. Strokes are vectors in the picture's own pixels, and Python makes the one
-// authoritative mask from them; the browser only shows a work copy and an overlay.
+// The mask canvas in the browser: pointers, tools, keys, and what Python sets. canvas.py describes
+// what goes in and out; the files before this one hold the parts.
 
-const cursor = find(".cursor");
-const shape = find(".shape path");
-const sizeSlider = find("input[type=range]");
-const MASK_SIDE = 2048; // long side of the mask layer
-
-let strokes = [];
-let undone = [];
-let live = null; // the stroke being made
-let tool = "brush";
 let loads = 0; // numbers the values and previews, for a late one to know that it is overtaken
 let previews = 0;
 let loading = false;
-
-// ---- Strokes and their history ----------------------------------------------------------------
-
-function drawMask() {
-  const { width, height, under } = picture;
-  const scale = Math.min(8, MASK_SIDE / Math.max(width, height));
-  mask.canvas.width = Math.ceil(width * scale); // also clears
-  mask.canvas.height = Math.ceil(height * scale);
-  mask.scale(scale, scale);
-  if (under) mask.drawImage(under, 0, 0, width, height);
-  for (const stroke of strokes) drawStroke(mask, stroke, picture);
-  redraw();
-}
-
-const locked = () => !picture || loading || Boolean(props.busy);
-
-function publish() {
-  // The links travel as plain strings: as file records Gradio would check and copy them each time.
-  const { src, base, width, height } = picture;
-  props.value = { src, base, width, height, strokes };
-  trigger("input");
-  refresh();
-}
-
-function commit(stroke) {
-  strokes = [...strokes, stroke];
-  undone = [];
-  publish();
-}
-
-function whole(tool) {
-  const stroke = { tool, radius: 0, points: [] };
-  drawStroke(mask, stroke, picture);
-  redraw();
-  commit(stroke);
-}
-
-function undo() {
-  if (!strokes.length) return;
-  undone.push(strokes.at(-1));
-  strokes = strokes.slice(0, -1);
-  drawMask();
-  publish();
-}
-
-function redo() {
-  if (!undone.length) return;
-  strokes = [...strokes, undone.pop()];
-  drawMask();
-  publish();
-}
-
-const freehand = () => tool === "brush" || tool === "eraser";
-
-function begin(event) {
-  const radius = freehand() ? sizeSlider.valueAsNumber / view.scale : 0;
-  live = { tool, radius: Math.round(radius * 100) / 100, points: [picturePoint(event)] };
-  if (event.altKey || event.button === PEN_ERASER) live.erase = true;
-  extend([]);
-}
-
-function extend(events) {
-  const { points, radius } = live;
-  const from = points.length - 1;
-  for (const event of events) {
-    const point = picturePoint(event);
-    const [x, y] = points.at(-1);
-    const step = Math.hypot(point[0] - x, point[1] - y) * view.scale;
-    if (tool === "rectangle") points[1] = point;
-    else if (step >= 0.5) points.push(point);
-  }
-  if (freehand()) {
-    const fresh = points.slice(from);
-    drawStroke(mask, { ...live, points: fresh }, picture);
-    const [xs, ys] = [fresh.map(([x]) => x), fresh.map(([, y]) => y)];
-    const [left, top] = [Math.min(...xs) - radius, Math.min(...ys) - radius];
-    redraw([left, top, Math.max(...xs) + radius, Math.max(...ys) + radius]);
-  } else {
-    const [[x0, y0], [x1, y1]] = [points[0], points.at(-1)];
-    const corners =
-      tool === "lasso"
-        ? points
-        : [
-            [x0, y0],
-            [x1, y0],
-            [x1, y1],
-            [x0, y1],
-          ];
-    const place = ([x, y]) => `${x * view.scale + view.x} ${y * view.scale + view.y}`;
-    shape.setAttribute("d", `M${corners.map(place).join("L")}Z`);
-  }
-}
-
-function finish() {
-  const stroke = live;
-  live = null;
-  shape.setAttribute("d", "");
-  stroke.points = simplify(stroke.points, 0.25 / view.scale);
-  const shaped = { rectangle: 2, lasso: 3 }[stroke.tool] ?? 1;
-  if (stroke.points.length < shaped) return; // a click with a shape tool
-  if (shaped > 1) {
-    drawStroke(mask, stroke, picture);
-    redraw();
-  }
-  commit(stroke);
-}
-
-function abandon() {
-  live = null;
-  shape.setAttribute("d", "");
-  drawMask();
-}
 
 // ---- Pointers: one paints, two move and pinch -------------------------------------------------
 
@@ -138,6 +16,7 @@ function showCursor(event) {
   const shown = event.pointerType !== "touch" && freehand() && !moving && !spaceHeld;
   cursor.hidden = !shown || locked();
   const [x, y] = stagePoint(event);
+  root.classList.toggle("erasing", tool === "eraser" || (event.altKey && tool !== "paint"));
   cursor.style.width = cursor.style.height = `${2 * sizeSlider.valueAsNumber}px`;
   cursor.style.translate = `calc(${x}px - 50%) calc(${y}px - 50%)`;
 }
@@ -148,6 +27,9 @@ stage.addEventListener("pointerdown", (event) => {
   stage.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, stagePoint(event));
   if (pointers.size > 1 && live) abandon(); // it was the first finger of two
+  if (pointers.size > 1 && corners?.fresh) leavePolygon();
+  if (layerOn) return keepLayer();
+  toggleMenu(false);
   if (pointers.size > 1 || spaceHeld || event.button === MIDDLE) moving = true;
   else if (!moving && !locked()) begin(event);
   showCursor(event);
@@ -155,6 +37,7 @@ stage.addEventListener("pointerdown", (event) => {
 
 stage.addEventListener("pointermove", (event) => {
   showCursor(event);
+  if (corners && !moving && event.pointerType !== "touch") moveCorner(event);
   if (!pointers.has(event.pointerId)) return;
   if (live) {
     const merged = event.getCoalescedEvents?.() ?? [];
@@ -176,6 +59,7 @@ function release(event) {
   if (!pointers.delete(event.pointerId)) return;
   if (live && event.type === "pointerup") finish();
   else if (live) abandon();
+  else if (corners && !moving && event.type === "pointerup") setCorner(event);
   if (!pointers.size) moving = false;
 }
 stage.addEventListener("pointerup", release);
@@ -200,13 +84,23 @@ stage.addEventListener(
 
 // ---- Tools and keys ---------------------------------------------------------------------------
 
+const TOOLS = [...root.querySelectorAll(".rail [data-do]")].map((button) => button.dataset.do);
+const GUIDED = ["paint", "paste"]; // only where Python asks for a guide
+const TIPS = { polygon: "polygon_tip", snap: "snap_tip" };
+
+const available = (name) => Boolean(props.guide) || !GUIDED.includes(name);
+
 function pick(name) {
+  if (!available(name)) return;
   tool = name;
   root.dataset.tool = name;
+  say(name in TIPS ? word(TIPS[name]) : "");
+  announce(word(name));
   refresh();
+  if (name === "paste") secondChooser.click();
 }
 
-function grow(factor) {
+function resizeBrush(factor) {
   const size = sizeSlider.valueAsNumber;
   sizeSlider.valueAsNumber = factor > 1 ? Math.max(size + 1, size * factor) : size * factor;
   cursor.style.width = cursor.style.height = `${2 * sizeSlider.valueAsNumber}px`;
@@ -216,43 +110,76 @@ const views = {
   fit: () => zoomTo(0),
   closer: () => zoomTo(view.scale * 1.4),
   farther: () => zoomTo(view.scale / 1.4),
+  more: () => toggleMenu(),
+  help: showHelp,
+  close: () => help.close(),
+  original: () => {}, // while it is held, see canvas_panel.js
 };
 const actions = {
-  brush: () => pick("brush"),
-  eraser: () => pick("eraser"),
-  rectangle: () => pick("rectangle"),
-  lasso: () => pick("lasso"),
+  ...Object.fromEntries(TOOLS.map((name) => [name, () => pick(name)])),
   undo,
   redo,
+  grow: () => reshapeBy("grow"),
+  shrink: () => reshapeBy("shrink"),
   clear: () => whole("clear"),
   invert: () => whole("invert"),
-  smaller: () => grow(1 / 1.15),
-  larger: () => grow(1.15),
+  smaller: () => resizeBrush(1 / 1.15),
+  larger: () => resizeBrush(1.15),
   open: () => chooser.click(),
+  load: () => maskChooser.click(),
+  save: () => trigger("mask_download"),
 };
-const keys = { b: "brush", e: "eraser", r: "rectangle", l: "lasso", i: "invert" };
-Object.assign(keys, { "[": "smaller", "]": "larger", 0: "fit", "+": "closer", "-": "farther" });
+const keys = {
+  b: "brush",
+  e: "eraser",
+  r: "rectangle",
+  o: "ellipse",
+  l: "lasso",
+  p: "polygon",
+  f: "fill",
+  s: "snap",
+  c: "paint",
+  i: "invert",
+  ".": "grow",
+  ",": "shrink",
+  "[": "smaller",
+  "]": "larger",
+  0: "fit",
+  "+": "closer",
+  "-": "farther",
+  "?": "help",
+};
+
+const finishing = { enter: closePolygon, escape: leavePolygon, backspace: takeBack };
 
 function act(name) {
   if (live) return;
-  if (name in views) picture && views[name]();
-  else if (name === "open" ? !props.busy : !locked()) actions[name]();
+  if (name in views) return picture && views[name]();
+  if (name === "open" ? props.busy : locked()) return;
+  if (corners && name === "undo") return takeBack();
+  if (corners && !["smaller", "larger"].includes(name)) leavePolygon();
+  if (layerOn && name === "undo") return dropLayer();
+  if (layerOn) keepLayer();
+  actions[name]();
 }
 
 function refresh() {
   root.classList.toggle("empty", !picture && !loading);
   root.classList.toggle("busy", Boolean(props.busy));
+  if (!available(tool)) pick("brush");
+  const idle = {
+    undo: strokes.length,
+    redo: undone.length,
+    clear: strokes.length || picture?.under,
+  };
   for (const button of root.querySelectorAll("[data-do]")) {
     const name = button.dataset.do;
-    const idle = {
-      undo: strokes.length,
-      redo: undone.length,
-      clear: strokes.length || picture?.under,
-    };
     button.disabled = !(name in views) && (Boolean(props.busy) || !(idle[name] ?? true));
+    if (GUIDED.includes(name)) button.hidden = !props.guide;
     if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", name === tool);
   }
   sizeSlider.disabled = Boolean(props.busy);
+  paintColour.hidden = tool !== "paint";
 }
 
 root.addEventListener("click", (event) => {
@@ -260,10 +187,22 @@ root.addEventListener("click", (event) => {
   if (button) act(button.dataset.do);
 });
 
+stage.addEventListener("contextmenu", (event) => live && event.preventDefault()); // a long touch
+addEventListener("blur", () => seeOriginal(false), { signal: outside.signal });
+
 onPage("keydown", (event) => {
-  if (typing(event.target) || event.altKey || event.defaultPrevented) return;
+  if (typing(event.target) || event.altKey || event.defaultPrevented || help.open) return;
   const key = event.key.toLowerCase();
   let name = keys[key];
+  if (corners && finishing[key]) {
+    finishing[key]();
+    return event.preventDefault();
+  }
+  if (key === "\\") return seeOriginal(true);
+  if (key === "escape") {
+    if (live) abandon();
+    endSearch();
+  }
   if (event.ctrlKey || event.metaKey)
     name = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key];
   if (key === " " && stage.matches(":hover")) {
@@ -275,6 +214,7 @@ onPage("keydown", (event) => {
   event.preventDefault();
 });
 onPage("keyup", (event) => {
+  if (event.key === "\\") seeOriginal(false);
   if (event.key !== " ") return;
   spaceHeld = false;
   root.classList.remove("grab");
@@ -298,6 +238,9 @@ async function load() {
   const { width, height } = value;
   const [src, base] = [link(value.src), link(value.base)];
   if (live) abandon();
+  leavePolygon();
+  dropLayer();
+  endSearch();
   let next = null;
   loading = Boolean(src);
   try {
@@ -306,8 +249,9 @@ async function load() {
       const [image, under] = await Promise.all([decoded(src), decoded(base)]);
       next = { src, base, width, height, image, under };
     }
+    await fetchPasted(value.strokes ?? [], src);
   } catch {
-    say("The picture could not be shown.");
+    say(word("unseen"));
   }
   if (ticket !== loads) return; // a later value overtook this one
   loading = false;
@@ -315,6 +259,8 @@ async function load() {
   picture = next;
   strokes = value.strokes ?? [];
   undone = [];
+  settled = [];
+  lastEnd = null;
   refresh();
   if (!props.busy) preview = null;
   if (!picture) return;
@@ -322,8 +268,18 @@ async function load() {
   if (!sameSize) zoomTo(0); // a result of the same size keeps the view
 }
 
+// Python names pasted pictures by their path; the links of all files begin alike.
+async function fetchPasted(strokes, src) {
+  const paths = strokes.map(({ path }) => path).filter((path) => path && !pasted.has(path));
+  const start = src?.slice(0, src.indexOf("file=") + 5);
+  const fetched = paths.map(async (path) => pasted.set(path, await decoded(start + path)));
+  await Promise.all(fetched);
+}
+
 // Previews belong to a run. Its last one stays until the result is there to take its place.
 function onBusy() {
+  if (props.busy && live) abandon();
+  if (props.busy) leavePolygon();
   if (!props.busy && !loading) preview = null;
   refresh();
   if (picture) redraw();
@@ -342,10 +298,19 @@ for (const [name, handler] of Object.entries({
   value: load,
   preview: showPreview,
   busy: onBusy,
+  append: onAppend,
+  grow: drawBand,
+  feather: drawBand,
+  guide: refresh,
+  lang: writeWords,
 })) {
   watch(name, handler);
 }
 new ResizeObserver(resize).observe(stage);
+new ResizeObserver(arrange).observe(root);
+recall();
+writeWords();
+arrange();
 resize();
 load();
 showPreview();

@@ -19,6 +19,29 @@ little to send. Wire it like this::
         yield gr.update(preview=preview(frame, box))
         yield gr.update(busy=False, value=Sheet(result, size))  # ends the previews, too
 
+The other events carry what the user asks for, and Python answers::
+
+    canvas.mask_upload(on_mask, [canvas, picture], canvas)
+    canvas.snap(on_snap, picture, canvas, show_progress="hidden")
+    canvas.mask_download(make_png, [canvas, picture], hidden_download_button).then(
+        None, js="() => document.querySelector('#hidden-download').click()"
+    )
+
+    def on_mask(strokes, picture, event: gr.EventData):
+        base = masks.read(uploaded_file(event), picture.size)  # keep it: `Strokes` have no base
+        return Sheet(work_copy, picture.size, base=base)
+
+    def on_snap(picture, event: gr.EventData):
+        rough = rough_strokes(event)
+        found = snap(rgb, rasterize(rough))
+        stroke = trace(found, erase=rough.strokes[0].erase)  # one polygon, holes included
+        return gr.update(append=added(stroke))
+
+`gr.update(append=…)` appends strokes as one step that the user can undo. Properties to set alike:
+`grow` and `feather`, in pixels of the picture, show the band that will be blended in around the
+mask; `guide` offers the tools that paint in colour and paste a second picture, for
+`inpaint.masks.paint`; `lang` chooses the language ("de"), which otherwise is the browser's.
+
 `input` fires when the user has changed the strokes, `change` also when Python has. A new value
 of the same size keeps the zoom; any other one shows the whole picture.
 """
@@ -27,6 +50,7 @@ from __future__ import annotations
 
 import base64
 import io
+import secrets
 from abc import ABCMeta
 from dataclasses import dataclass
 from functools import cache
@@ -41,10 +65,12 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
-from inpaint.masks import Strokes
+from inpaint.masks import Stroke, Strokes
 
 Box = tuple[int, int, int, int]
-SCRIPTS = ("canvas_drawing.js", "canvas_view.js", "canvas_files.js", "canvas.js")
+ROUGH = ("width", "height", "strokes")
+PARTS = "words regions drawing view files strokes shapes pasting panel".split()
+SCRIPTS = (*(f"canvas_{part}.js" for part in PARTS), "canvas.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +103,11 @@ def uploaded_file(event: gr.EventData) -> Path:
     gr.Error
         The path is not one of an uploaded file: event data is the browser's word.
     """
-    path = Path(str(event.path)).resolve()
+    return _checked(str(event.path))
+
+
+def _checked(name: str) -> Path:
+    path = Path(name).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise gr.Error("This file was not uploaded here.", print_exception=False)
     return path
@@ -87,6 +117,27 @@ def preview(image: Image.Image, box: Box) -> dict[str, object]:
     """Value for `gr.update(preview=…)`: an image shown over (left, top, right, bottom)."""
     data, kind = _encode(image)
     return {"src": f"data:image/{kind};base64,{base64.b64encode(data).decode()}", "box": list(box)}
+
+
+def added(*strokes: Stroke | None) -> dict[str, object]:
+    """Value for `gr.update(append=…)`: strokes to append as one step; with none, the user is told."""
+    some = tuple(stroke for stroke in strokes if stroke is not None)
+    # Equal values would be no news to the page; the number makes each one differ.
+    return {"strokes": Strokes((1, 1), some).plain(), "number": secrets.token_hex(4)}
+
+
+def rough_strokes(event: gr.EventData) -> Strokes:
+    """Return what a `snap` event brought: one brush stroke, erasing if its object is to go.
+
+    Raises
+    ------
+    gr.Error
+        It is no drawing: event data is the browser's word.
+    """
+    try:
+        return Strokes.parse({name: getattr(event, name, None) for name in ROUGH})
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from None
 
 
 class _WithoutStub(ComponentMeta):
@@ -108,6 +159,14 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
         A run is going on: painting and opening files rest, zooming does not.
     preview
         Result of `preview`, shown over the picture while busy.
+    grow, feather
+        Of the fill to come, in pixels of the picture: its blend band is shown.
+    guide
+        Whether to offer painting in colour and pasting a second picture.
+    lang
+        Language of the canvas, say "fr"; None for the browser's.
+    append
+        Result of `added`: strokes to append.
     **kwargs
         As for `gr.HTML`: `elem_id`, `visible`, `scale`, …
     """
@@ -118,6 +177,11 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
         *,
         busy: bool = False,
         preview: dict[str, object] | None = None,
+        grow: float = 0,
+        feather: float = 0,
+        guide: bool = False,
+        lang: str | None = None,
+        append: dict[str, object] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -128,35 +192,40 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
             apply_default_css=False,
             busy=busy,
             preview=preview,
+            grow=grow,
+            feather=feather,
+            guide=guide,
+            lang=lang,
+            append=append,
             **kwargs,
         )
         # gr.HTML takes unknown attributes for events, and Gradio reads the parameters' names.
-        self.busy, self.preview = busy, preview
+        self.busy, self.preview, self.append = busy, preview, append
+        self.grow, self.feather, self.guide, self.lang = grow, feather, guide, lang
 
     def preprocess(self, payload: dict[str, Any] | None) -> Strokes | None:  # type: ignore[override]
         """Strokes of the browser's value, checked; None when there is no picture."""
         if not payload:
             return None
         try:
-            return Strokes.parse(payload)
+            strokes = Strokes.parse(payload)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        for pasted in strokes.pasted:
+            _checked(pasted.path)
+        return strokes
 
     def postprocess(self, value: Sheet | None) -> dict[str, Any] | None:  # type: ignore[override]
         """Put the work copy and the base mask into Gradio's cache, and describe the sheet."""
         if value is None:
             return None
-        strokes = value.strokes.strokes if value.strokes else ()
         base = None if value.base is None else _mask_image(value.base, value.image.size)
         return {
             "src": self._cached(value.image),
             "base": base and self._cached(base),
             "width": value.size[0],
             "height": value.size[1],
-            "strokes": [
-                {"tool": s.tool, "radius": s.radius, "points": s.points, "erase": s.erase}
-                for s in strokes
-            ],
+            "strokes": value.strokes.plain() if value.strokes else [],
         }
 
     def api_info(self) -> dict[str, Any]:
@@ -166,6 +235,8 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
             "radius": {"type": "number"},
             "points": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
             "erase": {"type": "boolean"},
+            "radii": {"type": "array", "items": {"type": "number"}},
+            "color": {"type": "string"},
         }
         strokes = {"type": "array", "items": {"type": "object", "properties": stroke}}
         size = {"width": {"type": "integer"}, "height": {"type": "integer"}}

@@ -1,7 +1,13 @@
 // Drawing for the mask canvas: functions of their arguments, without state or events.
 // canvas.py puts this file before canvas.js, in the same scope.
 
-const ACCENT = "#f0146e"; // rare in photographs
+const TONES = {
+  red: "#f0146e", // rarer in photographs than a plain red
+  green: "#00c95e",
+  blue: "#2f7bff",
+  yellow: "#ffd400",
+  white: "#ffffff",
+};
 const DIAGONALS = [
   [1, 1],
   [-1, 1],
@@ -23,48 +29,90 @@ function simplify(points, tolerance) {
   return [...head.slice(0, -1), ...simplify(points.slice(farthest), tolerance)];
 }
 
-function distanceToSegment([x, y], [ax, ay], [bx, by]) {
-  const [dx, dy] = [bx - ax, by - ay];
-  const along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy || 1);
-  const t = Math.min(Math.max(along, 0), 1);
-  return Math.hypot(x - ax - t * dx, y - ay - t * dy);
+// Points have any number of coordinates; a pressed pen's third one is its radius.
+function distanceToSegment(point, from, to) {
+  const along = to.map((value, i) => value - from[i]);
+  const away = point.map((value, i) => value - from[i]);
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const t = Math.min(Math.max(dot(away, along) / (dot(along, along) || 1), 0), 1);
+  return Math.hypot(...away.map((value, i) => value - t * along[i]));
 }
 
-// One stroke on the mask layer, whose transform maps picture pixels; opaque = repaint. Knows every
-// tool of masks.py: Python may send some that the toolbar does not have.
-function drawStroke(context, { tool, radius, points, erase }, { width, height }) {
-  if (!points.length && tool !== "invert" && tool !== "clear") return;
-  const takesAway = erase || tool === "eraser";
-  context.save();
+// The hull of two discs, as a path of its own.
+function addHull(context, [ax, ay], a, [bx, by], b) {
+  const length = Math.hypot(bx - ax, by - ay);
+  if (length <= Math.abs(a - b)) {
+    const [x, y, radius] = a > b ? [ax, ay, a] : [bx, by, b];
+    context.moveTo(x + radius, y);
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    return;
+  }
+  const heading = Math.atan2(by - ay, bx - ax);
+  const lean = Math.acos((a - b) / length); // from the heading to where the sides touch
+  context.moveTo(ax + a * Math.cos(heading + lean), ay + a * Math.sin(heading + lean));
+  context.arc(ax, ay, a, heading + lean, heading - lean + 2 * Math.PI);
+  context.arc(bx, by, b, heading - lean, heading + lean);
+  context.closePath();
+}
+
+function tracePath(context, { tool, radius, points, radii }) {
   context.beginPath();
-  context.globalCompositeOperation = takesAway ? "destination-out" : "source-over";
+  if (tool === "rectangle" || tool === "ellipse" || tool === "paste") {
+    const [[x, y], [right, bottom]] = [points[0], points.at(-1)];
+    const [rx, ry] = [Math.abs(right - x) / 2, Math.abs(bottom - y) / 2];
+    if (tool !== "ellipse") context.rect(x, y, right - x, bottom - y);
+    else context.ellipse((x + right) / 2, (y + bottom) / 2, rx, ry, 0, 0, 2 * Math.PI);
+  } else if (tool === "lasso" || tool === "polygon") {
+    for (const point of points) context.lineTo(...point);
+  } else {
+    points.forEach((point, i) => {
+      const before = Math.max(i - 1, 0);
+      if (!i && points.length > 1) return;
+      const [a, b] = radii?.length ? [radii[before], radii[i]] : [radius, radius];
+      addHull(context, points[before], a, point, b);
+    });
+  }
+}
+
+const COLOURED = ["paint", "paste"];
+
+// One stroke on the mask layer, whose transform maps picture pixels; opaque = repaint.
+function drawStroke(context, stroke, { width, height }) {
+  const { tool, radius, points } = stroke;
+  context.save();
   if (tool === "clear") {
     context.clearRect(0, 0, width, height);
   } else if (tool === "invert") {
     context.globalCompositeOperation = "source-out";
     context.fillRect(0, 0, width, height);
-  } else if (tool === "rectangle" || tool === "ellipse") {
-    const [[x, y], [right, bottom]] = [points[0], points.at(-1)];
-    const [rx, ry] = [Math.abs(right - x) / 2, Math.abs(bottom - y) / 2];
-    if (tool === "rectangle") context.rect(x, y, right - x, bottom - y);
-    else context.ellipse((x + right) / 2, (y + bottom) / 2, rx, ry, 0, 0, 2 * Math.PI);
+  } else if (tool === "grow" || tool === "shrink") {
+    reshape(context, context.getTransform().a * (tool === "grow" ? radius : -radius));
+  } else if (points.length) {
+    const takesAway = stroke.erase || tool === "eraser";
+    context.globalCompositeOperation = takesAway ? "destination-out" : "source-over";
+    tracePath(context, stroke);
     context.fill();
-  } else {
-    context.moveTo(...points[0]);
-    for (const point of points) context.lineTo(...point);
-    if (tool === "lasso" || tool === "polygon") {
-      context.fill();
-    } else {
-      context.lineWidth = 2 * radius;
-      context.lineCap = context.lineJoin = "round";
-      context.stroke();
-      // A click: a path of no length strokes nothing.
-      context.beginPath();
-      context.arc(...points[0], radius, 0, 2 * Math.PI);
-      context.fill();
-    }
   }
   context.restore();
+}
+
+// The same stroke on the layer of colours, which holds what is painted or pasted and not erased.
+function drawColour(context, stroke, { width, height }, pasted) {
+  const { tool, points, color, path } = stroke;
+  if (!COLOURED.includes(tool)) {
+    const takesAway = stroke.erase || tool === "eraser" || tool === "clear";
+    if (takesAway) drawStroke(context, stroke, { width, height });
+    return;
+  }
+  context.fillStyle = color ?? "#000";
+  if (tool === "paint") {
+    tracePath(context, stroke);
+    context.fill();
+  } else if (pasted.has(path)) {
+    const [[x, y], [right, bottom]] = [points[0], points.at(-1)];
+    context.clearRect(x, y, right - x, bottom - y);
+    context.drawImage(pasted.get(path), x, y, right - x, bottom - y);
+  }
 }
 
 function checkerboard(context, side) {
@@ -82,10 +130,11 @@ function checkerboard(context, side) {
 // Draw one box of the screen: picture, preview, and the mask as a tint with a rim.
 //
 // layers: {screen, tint, edge}, equally large; tint keeps the mask as it lies on the screen.
-// scene: {picture, preview, mask, scale, x, y, density}, with screen = picture * scale + (x, y).
+// scene: {picture, preview, mask, colours, band, bare, tone, opacity, scale, x, y, density}, with
+// screen = picture * scale + (x, y). colours and band may be null; bare shows the picture alone.
 // Only the box is touched, so that a brush stroke costs the same on any screen and picture.
 function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
-  const { picture, preview, scale, x, y, density } = scene;
+  const { picture, preview, colours, band, bare, scale, x, y, density } = scene;
 
   const afresh = (context, draw) => {
     context.save();
@@ -102,7 +151,7 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
     context.drawImage(image, x0, y0, x1 - x0, y1 - y0);
     context.resetTransform();
   };
-  const flood = (context, colour) => {
+  const dye = (context, colour) => {
     context.globalCompositeOperation = "source-in";
     context.fillStyle = colour;
     context.fillRect(left, top, width, height);
@@ -115,7 +164,7 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
       for (const [dx, dy] of DIAGONALS) edge.drawImage(tint.canvas, dx * by, dy * by);
       edge.globalCompositeOperation = "destination-out";
       edge.drawImage(tint.canvas, 0, 0);
-      flood(edge, colour);
+      dye(edge, colour);
     });
     screen.drawImage(edge.canvas, 0, 0);
   };
@@ -123,17 +172,31 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
   const whole = [0, 0, picture.width, picture.height];
   afresh(tint, () => {
     put(tint, scene.mask, whole);
-    flood(tint, ACCENT);
+    dye(tint, scene.tone);
   });
   afresh(screen, () => {
     screen.fillStyle = checkerboard(screen, Math.round(8 * density)); // under transparent pixels
     screen.fillRect(x, y, picture.width * scale, picture.height * scale);
     put(screen, picture.image, whole);
+    if (bare) return;
     if (preview) put(screen, preview.image, preview.box);
+    if (band && !preview) {
+      screen.globalAlpha = Math.min(1, 1.4 * scene.opacity);
+      put(screen, band, whole);
+      screen.globalAlpha = 1;
+    }
     drawRim(2, "rgb(0 0 0 / 0.65)");
     drawRim(1, "#fff");
     if (preview) return; // it is to be seen: the rim is enough
-    screen.globalAlpha = 0.42;
+    screen.globalAlpha = scene.opacity;
     screen.drawImage(tint.canvas, 0, 0);
+    screen.globalAlpha = 1;
+    if (!colours) return;
+    afresh(edge, () => {
+      put(edge, colours, whole);
+      edge.globalCompositeOperation = "destination-in";
+      edge.drawImage(tint.canvas, 0, 0);
+    });
+    screen.drawImage(edge.canvas, 0, 0);
   });
 }

@@ -1,12 +1,11 @@
 // The screen of the mask canvas: its layers, where the picture lies on them, and when they are
-// drawn. canvas.py joins canvas_drawing.js, this file, canvas_files.js and canvas.js in that order
-// into one script, which gr.HTML runs as the body of a function of element, props, trigger,
-// upload and watch.
+// drawn. canvas.py joins the files of the canvas, in the order of its SCRIPTS, into one script, which
+// gr.HTML runs as the body of a function of element, props, trigger, upload and watch.
 
 const root = element.querySelector(".mask-canvas");
 const find = (selector) => root.querySelector(selector);
 const stage = find(".stage");
-const layer = (canvas) => canvas.getContext("2d");
+const layer = (canvas, options) => canvas.getContext("2d", options);
 const newLayer = () => layer(document.createElement("canvas"));
 
 const screen = layer(find("canvas"));
@@ -14,6 +13,10 @@ const tint = newLayer(); // the mask as it lies on the screen, in the overlay's 
 const edge = newLayer(); // scratch for the rim around it
 const mask = newLayer(); // what is painted, opaque = repaint, at about the work copy's size
 
+const colours = newLayer(); // what is painted in colour or pasted, as large as the mask layer
+const band = layer(document.createElement("canvas"), { willReadFrequently: true });
+
+const BAND_SIDE = 1024; // long side of the blend band
 const BACKING_PIXELS = 6e6; // cap of a screen layer on large high-density displays
 const MAX_ZOOM = 16; // CSS pixels per picture pixel
 
@@ -21,6 +24,10 @@ let picture = null; // {src, base, width, height, image, under}
 let preview = null; // {image, box}
 let view = { scale: 1, x: 0, y: 0, whole: true }; // screen = picture * scale + (x, y), CSS pixels
 let density = 1; // backing pixels per CSS pixel
+let colourful = false; // there is something in colours
+let banded = false; // the blend band is that of the present mask
+let bare = false; // only the picture is shown
+const look = { tone: "red", opacity: 0.42 }; // of the mask
 
 // Listeners outside this element go when Gradio drops the element; while it is hidden they rest.
 const outside = new AbortController();
@@ -32,7 +39,9 @@ function onPage(type, handler) {
   document.addEventListener(type, guarded, { signal: outside.signal });
 }
 const typing = (target) =>
-  target.closest?.("textarea, select, [contenteditable], input:not([type=range], [type=checkbox])");
+  target.closest?.(
+    "textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=radio])",
+  );
 
 // ---- Geometry ---------------------------------------------------------------------------------
 
@@ -72,6 +81,8 @@ function moveView(scale, from, to = from) {
   const y = place(1, view.y, stage.clientHeight, picture.height);
   view = { scale: next, x, y, whole: next === least };
   find("[data-do=fit]").textContent = `${Math.round(next * 100)}%`;
+  drawShape();
+  placeLayer();
   redraw();
 }
 
@@ -112,6 +123,45 @@ function drawFrame() {
   const width = clamp(Math.ceil(box[2] * scale + x + rim), left, right) - left;
   const height = clamp(Math.ceil(box[3] * scale + y + rim), top, bottom) - top;
   if (!width || !height) return;
-  const scene = { picture, preview, mask: mask.canvas, scale, x, y, density };
+  const layers = {
+    mask: mask.canvas,
+    colours: colourful ? colours.canvas : null,
+    band: banded ? band.canvas : null,
+  };
+  const { opacity } = look;
+  const tone = TONES[look.tone];
+  const scene = { picture, preview, ...layers, bare, tone, opacity, scale, x, y, density };
   drawBox({ screen, tint, edge }, scene, [left, top, width, height]);
+}
+
+// ---- The blend band: shown a moment after the mask has changed --------------------------------
+
+function drawBand() {
+  clearTimeout(drawBand.timer);
+  const [grow, feather] = [props.grow || 0, props.feather || 0];
+  const wanted = picture && (grow > 0 || feather > 0);
+  if (!wanted && banded) redraw();
+  if (!wanted) banded = false;
+  else drawBand.timer = setTimeout(() => computeBand(grow, feather), 80);
+}
+
+function computeBand(grow, feather) {
+  if (!picture) return;
+  const { width, height } = picture;
+  const scale = Math.min(2, BAND_SIDE / Math.max(width, height));
+  band.canvas.width = Math.ceil(width * scale); // also clears
+  band.canvas.height = Math.ceil(height * scale);
+  // The two layers' edges lie at the same place of the picture, up to the rounding of their sizes.
+  const { a } = mask.getTransform();
+  band.drawImage(
+    mask.canvas,
+    0,
+    0,
+    (mask.canvas.width * scale) / a,
+    (mask.canvas.height * scale) / a,
+  );
+  const colour = [1, 3, 5].map((i) => parseInt(TONES[look.tone].slice(i, i + 2), 16));
+  blendBand(band, colour, grow * scale, feather * scale);
+  banded = true;
+  redraw();
 }

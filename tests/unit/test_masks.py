@@ -1,4 +1,5 @@
 import io
+import json
 import math
 import time
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from inpaint import masks
 from inpaint.masks import Stroke, Strokes
+from inpaint.outlines import trace
 from inpaint.pictures import Picture, PictureError
 
 
@@ -60,6 +62,28 @@ def test_a_brush_paints_what_is_within_its_radius(points, radius):
     mask = draw((40, 30), Stroke("brush", radius, tuple(points)))
     sure = np.abs(distance - radius) > 1e-6
     np.testing.assert_array_equal(mask[sure], (distance <= radius)[sure])
+
+
+@settings(max_examples=60, deadline=None)
+@given(*[COORDINATES] * 4, *[st.floats(0.3, 15) | st.sampled_from([0.5, 1.0, 2.5])] * 2)
+def test_a_pressed_pen_paints_the_hull_of_two_discs(ax, ay, bx, by, first, last):
+    points, radii = ((ax, ay), (bx, by)), (first, last)
+    mask = draw((40, 30), Stroke("brush", 3, points, radii=radii))
+    x, y = np.meshgrid(np.arange(40) + 0.5, np.arange(30) + 0.5)
+    # The hull is the union of the discs in between.
+    depth = np.full(x.shape, -np.inf)
+    for t in np.linspace(0, 1, 501):
+        cx, cy = ax * (1 - t) + bx * t, ay * (1 - t) + by * t
+        radius = first * (1 - t) + last * t
+        depth = np.maximum(depth, radius - np.hypot(x - cx, y - cy))
+    sure = np.abs(depth) > 1e-2
+    np.testing.assert_array_equal(mask[sure], (depth >= 0)[sure])
+
+
+def test_equal_radii_are_the_plain_brush():
+    points = ((3.3, 4), (20, 25.5), (31, 2))
+    pressed = draw((40, 30), Stroke("brush", 9, points, radii=(4.25,) * 3))
+    np.testing.assert_array_equal(pressed, draw((40, 30), Stroke("brush", 4.25, points)))
 
 
 def test_a_dot_is_a_disc():
@@ -115,6 +139,90 @@ def test_strokes_are_applied_in_order():
     assert draw((4, 4), box, Stroke("clear")).sum() == 0
     assert draw((4, 4), Stroke("invert")).all()
     assert draw((4, 4), Stroke("lasso"), Stroke("brush", 9)).sum() == 0
+
+
+def test_grow_and_shrink_are_strokes():
+    box = Stroke("rectangle", points=((8, 8), (12, 11)))
+    plain = draw((30, 20), box)
+    for radius in (1, 2.5, 4):
+        more, less = Stroke("grow", radius), Stroke("shrink", radius)
+        np.testing.assert_array_equal(draw((30, 20), box, more), masks.grow(plain, radius))
+        np.testing.assert_array_equal(draw((30, 20), box, more, less), plain)
+        later = Stroke("eraser", 1, ((10, 10),))
+        assert not draw((30, 20), box, more, later)[10, 10]
+    strokes = Strokes((30, 20), (box, Stroke("grow", 2)))
+    large = masks.rasterize(strokes, (90, 60))
+    np.testing.assert_array_equal(large, masks.grow(plain.repeat(3, 0).repeat(3, 1), 6))
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+def test_a_traced_mask_is_drawn_again_exactly(mask):
+    height, width = mask.shape
+    stroke = trace(mask)
+    assert (stroke is None) == (not mask.any())
+    if stroke is not None:
+        np.testing.assert_array_equal(draw((width, height), stroke), mask)
+        larger = trace(mask, (5 * width, 5 * height))
+        drawn = draw((5 * width, 5 * height), larger)
+        np.testing.assert_array_equal(drawn, mask.repeat(5, 0).repeat(5, 1))
+        whole = Stroke("invert")
+        away = trace(mask, erase=True)
+        np.testing.assert_array_equal(draw((width, height), whole, away), ~mask)
+
+
+def test_a_traced_box_has_four_corners_and_a_way_back():
+    stroke = trace(draw((9, 9), Stroke("rectangle", points=((2, 3), (6, 8)))))
+    assert set(stroke.points) == {(2, 3), (6, 3), (6, 8), (2, 8)}
+
+
+# Colours
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_paint_colours_what_it_masks_and_no_more(dtype):
+    full = np.iinfo(dtype).max
+    rgb = np.random.default_rng(0).integers(0, full, (30, 40, 3)).astype(dtype)
+    first = Stroke("paint", 6, ((10, 10), (30, 12)), color="#ff0080")
+    second = Stroke("paint", 3, ((20, 5), (20, 25)), color="#00ff00")
+    gone = Stroke("rectangle", points=((0, 0), (15, 30)), erase=True)
+    brush = Stroke("brush", 4, ((12, 10),))
+    strokes = Strokes((40, 30), (first, second, gone, brush))
+    kept = rgb.copy()
+    painted = masks.paint(strokes, rgb)
+    np.testing.assert_array_equal(rgb, kept)
+    unit = full // 255
+    erased = ~draw((40, 30), Stroke("invert"), gone)
+    on_top = draw((40, 30), second) & ~erased
+    below = draw((40, 30), first) & ~erased & ~on_top
+    assert (painted[on_top] == (0, full, 0)).all()
+    assert (painted[below] == (full, 0, 128 * unit)).all()
+    other = ~(on_top | below)
+    np.testing.assert_array_equal(painted[other], rgb[other])  # an eraser lays bare
+    assert masks.rasterize(strokes)[on_top | below].all()
+    assert strokes.colored and not Strokes((40, 30), (gone, brush)).colored
+    cleared = Strokes((40, 30), (first, Stroke("clear"), brush))
+    np.testing.assert_array_equal(masks.paint(cleared, rgb), rgb)
+
+
+def test_a_pasted_picture_is_laid_into_its_box(tmp_path):
+    second = np.zeros((10, 20, 4), np.uint8)
+    second[..., 0], second[..., 3], second[:, 10:, 1] = 200, 255, 100
+    second[0, :, 3] = 0
+    Image.fromarray(second).save(tmp_path / "second.png")
+    paste = Stroke("paste", points=((45, 30), (5, 10)), path=str(tmp_path / "second.png"))
+    strokes = Strokes((60, 50), (paste, Stroke("rectangle", points=((0, 0), (15, 50)), erase=True)))
+    (pasted,) = strokes.pasted
+    assert pasted.box == (5, 10, 45, 30)
+    rgb = np.full((50, 60, 3), 50, np.uint8)
+    painted, mask = masks.paint(strokes, rgb), masks.rasterize(strokes)
+    assert mask.sum() == 30 * 20 and mask[10:30, 15:45].all()
+    assert (painted[~mask] == 50).all()
+    assert (painted[14:30, 15:24] == (200, 0, 0)).all()
+    assert (painted[14:30, 27:45] == (200, 100, 0)).all()
+    assert (painted[10, 15:45] == 50).all()  # transparent there
+    small = masks.paint(strokes, np.full((10, 12, 3), 50, np.uint8))
+    assert small[4, 7] == pytest.approx((200, 100, 0), abs=1)
 
 
 def test_base_is_the_start_and_is_not_changed():
@@ -176,6 +284,15 @@ def test_parse():
     strokes = Strokes.parse(payload())
     assert strokes == Strokes((40, 30), (Stroke("brush", 3.0, ((1.0, 2.5), (3.0, 4.0))),))
     assert Strokes.parse(payload(tool="ellipse", erase=True)).strokes[0].erase
+    pressed = Strokes.parse(payload(radii=[2, 0.5]))
+    assert pressed.strokes[0].radii == (2.0, 0.5)
+    painted = Strokes.parse(payload(tool="paint", color="#0a0b0c"))
+    assert painted.strokes[0].color == "#0a0b0c"
+    pasted = Strokes.parse(payload(tool="paste", path="/up/second.png"))
+    assert pasted.pasted[0].path == "/up/second.png"
+    for strokes in (pressed, painted, pasted):
+        plain = {"width": 40, "height": 30, "strokes": json.loads(json.dumps(strokes.plain()))}
+        assert Strokes.parse(plain) == strokes
     assert Strokes.parse({"width": 1, "height": 1, "strokes": [{"tool": "invert"}]}).strokes
     assert Strokes.parse({"width": 1, "height": 1, "strokes": []}) == Strokes((1, 1))
 
@@ -193,7 +310,13 @@ def test_parse():
         payload(radius=None), payload(points=None), payload(points=[1, 2]),
         payload(points=[[1]]), payload(points=[[1, 2, 3]]), payload(points=[[1, math.nan]]),
         payload(points=[[1, -math.inf]]), payload(points=[[1, "2"]]), payload(points=[["1", 2]]),
-        payload(points=[[True, 2]]), payload(points=[[10**400, 2]]), payload(erase=1),
+        payload(radii=[1]), payload(radii=[1, -1]),
+        payload(radii=[1, math.nan]), payload(radii=3), payload(tool="paint"),
+        payload(tool="paint", color="red"), payload(tool="paint", color="#ff00ff; x"),
+        payload(tool="paint", color=5), payload(tool="paste"), payload(tool="paste", path=5),
+        payload(tool="paste", path="x", points=[[1, 2]]),
+        payload(points=[[True, 2]]), payload(points=[[10**400, 2]]),
+        payload(erase=1),
         payload(points=[[1, 1]] * 1_000_001),
     ],
     ids=lambda bad: repr(bad)[:60],
