@@ -13,13 +13,14 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from inpaint.editing import Estimate, Result, edit, estimate
+    from inpaint.editing import Estimate, Result, edit, estimate, proposal
     from inpaint.pictures import Picture, PictureError
     from inpaint.settings import Settings
 
 _ROOMS = {
     "edit": "editing",
     "estimate": "editing",
+    "proposal": "editing",
     "Estimate": "editing",
     "Result": "editing",
     "Picture": "pictures",
@@ -35,4 +36,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'inpaint' has no attribute {name!r}")
 
 
-__all__ = ["Estimate", "Picture", "PictureError", "Result", "Settings", "edit", "estimate"]
+__all__ = [
+    "Estimate",
+    "Picture",
+    "PictureError",
+    "Result",
+    "Settings",
+    "edit",
+    "estimate",
+    "proposal",
+]

@@ -1,51 +1,39 @@
-"""The models there are, and how to load one."""
+"""Loads a model of the list, or of a folder, onto a device."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from inpaint import hub
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device
 from inpaint.filling import Filler, Pyramid
+from inpaint.models import MODELS, SHIPPED, ModelError, ModelSpec, defaults, first_line, listed
 from inpaint.regions import inscribed_radius, shrink
 from inpaint.selfpatch import SelfModel
 
 if TYPE_CHECKING:
     from inpaint.pipeline import InpaintPipeline
 
-SHIPPED = Path(__file__).parent.parent / "assets" / "model"
-
-
-class ModelError(ValueError):
-    """A model that cannot be loaded, in one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """One row of the list of models."""
-
-    title: str
-    tip: str
-    load: Callable[[Device], Loaded]
-    here: Callable[[], bool] = lambda: True
-    """Whether it can be loaded on this machine as it is."""
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to use, and the SHA-256 of its weights ("" without any)."""
+    """A model ready to use, the SHA-256 of its weights ("" without any), and its commit."""
 
     filler: Filler
     digest: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,80 +85,158 @@ class PixelLevel:
     denoiser: Callable[[Tensor, Tensor], Denoiser]
 
 
-def _load_self(device: Device) -> Loaded:
-    return Loaded(Pyramid(SelfModel()))
+_lock = Lock()
+_last: dict[tuple[str, str, torch.dtype], Loaded] = {}
+"""The one model in memory."""
 
 
-def _load_shipped(device: Device) -> Loaded:
-    return load_folder(SHIPPED, device)
+def load(name: str, device: Device, progress: hub.Progress = lambda done, total: None) -> Loaded:
+    """Load a model of the list, or a folder in diffusers' layout.
 
+    The last model stays in memory. Another lets it go, but only when its files are on this
+    machine: a download that fails leaves the one there is.
 
-MODELS: dict[str, ModelSpec] = {
-    "self": ModelSpec(
-        "Self",
-        "Learns from this picture alone: its own textures, in any kind of picture, no download.",
-        _load_self,
-    ),
-    "photo": ModelSpec(
-        "Photo (experimental)",
-        "A network trained for an hour on two CPU cores: for thin holes; wide ones turn noisy.",
-        _load_shipped,
-        lambda: (SHIPPED / "model_index.json").is_file(),
-    ),
-}
-
-
-def load(name: str, device: Device) -> Loaded:
-    """Load a model of the list, or a folder in diffusers' layout (a UNet and a scheduler).
-
-    The last model stays in memory; loading another lets it go.
+    Parameters
+    ----------
+    name : str
+        Of a row of `listed`, or a folder.
+    device : Device
+        Where it shall run.
+    progress : callable
+        Told (bytes done, bytes in all) of a download.
 
     Raises
     ------
     ModelError
-        If there is no such model or its files are broken.
+        If there is no such model, it cannot be downloaded, or its files are broken.
     """
-    return _load(name, device)
+    key = (name, device.name, device.dtype)
+    with _lock:
+        if key not in _last:
+            ready = _resolved(name, device, progress)
+            _last.clear()
+            gc.collect()
+            if device.name == "cuda":
+                torch.cuda.empty_cache()
+            _last[key] = ready()
+        return _last[key]
 
 
-@lru_cache(maxsize=1)
-def _load(name: str, device: Device) -> Loaded:
-    if name in MODELS:
-        return MODELS[name].load(device)
+def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[], Loaded]:
+    """Have a model's files here, and return what loads them."""
+    spec = listed().get(name)
+    if name == "self":
+        return lambda: Loaded(Pyramid(SelfModel()))
+    if spec is not None and not spec.repository:
+        return partial(load_folder, SHIPPED, device)
+    if spec is not None:
+        folder = _folder(spec.repository, spec, progress)
+        prior = _folder(spec.prior, spec, progress) if spec.prior else None
+        lora = _folder(spec.lora, spec, progress, LORA) if spec.lora else None
+        return partial(load_folder, folder, device, spec, prior, lora)
     if os.path.isdir(name):  # unlike Path.is_dir false, not an error, for a name too long
-        return load_folder(Path(name), device)
+        return partial(load_folder, Path(name), device)
     raise ModelError(
-        f"There is no model {name!r}; choose {', '.join(MODELS)} or give a folder that holds one."
+        f"There is no model {name!r}; choose {', '.join(listed())} or give a folder that holds one."
     )
 
 
-def load_folder(folder: Path, device: Device) -> Loaded:
-    """Load a diffusers pipeline folder with a `unet` and a `scheduler`, safetensors only."""
+LORA = ("pytorch_lora_weights.safetensors",)
+
+
+def _folder(
+    name: str, spec: ModelSpec, progress: hub.Progress, files: tuple[str, ...] = ()
+) -> Path:
+    if os.path.isdir(name):
+        return Path(name)
+    # A lora and a prior come in one precision.
+    variant = spec.variant if name == spec.repository else ""
+    try:
+        return hub.fetch(
+            name,
+            variant=variant,
+            about=spec.download,
+            gated=spec.gated,
+            files=files,
+            progress=progress,
+        )
+    except hub.HubError as error:
+        raise ModelError(str(error)) from error
+
+
+def load_folder(
+    folder: Path,
+    device: Device,
+    spec: ModelSpec | None = None,
+    prior: Path | None = None,
+    lora: Path | None = None,
+) -> Loaded:
+    """Load a folder in diffusers' layout, safetensors only, by the class that it names.
+
+    A network over pixels (InpaintPipeline, DDPMPipeline, DDIMPipeline) gets our samplers, and a
+    pipeline over latents is called as diffusers has it.
+    """
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"{folder} holds no model: it has no model_index.json.")
     # Imported here: diffusers takes seconds to import, and `self` does without.
+    from inpaint.latent.loading import class_of, load_pipeline
+
+    variant = spec.variant if spec is not None else ""
+    try:
+        filler: Filler
+        if class_of(folder) in OVER_PIXELS:
+            filler = Pyramid(_pixel_model(folder, device))
+        else:
+            filler = load_pipeline(
+                folder,
+                device,
+                kind=spec.pipeline if spec is not None else "",
+                prior=prior,
+                lora=lora,
+                variant=variant,
+                size=spec.size if spec is not None else 0,
+                guidance=spec.guidance if spec is not None else None,
+            )
+    except Exception as error:  # diffusers, transformers and safetensors raise a dozen kinds
+        raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
+    return Loaded(filler, _weights_digest(folder), hub.revision(folder))
+
+
+OVER_PIXELS = ("InpaintPipeline", "DDPMPipeline", "DDIMPipeline")
+
+
+def _pixel_model(folder: Path, device: Device) -> PixelModel:
     from diffusers.utils import logging
 
     from inpaint.pipeline import InpaintPipeline
 
     logging.disable_progress_bar()
-    try:
-        pipeline = InpaintPipeline.from_pretrained(
-            str(folder), dtype=device.dtype, use_safetensors=True, local_files_only=True
-        )
-    except Exception as error:  # diffusers and safetensors raise a dozen kinds
-        raise ModelError(f"The model in {folder} cannot be loaded: {_first_line(error)}") from error
+    pipeline = InpaintPipeline.from_pretrained(
+        str(folder), dtype=device.dtype, use_safetensors=True, local_files_only=True
+    )
     pipeline.unet.to(device.name, memory_format=torch.channels_last).eval()
-    return Loaded(Pyramid(PixelModel(pipeline)), _weights_digest(folder))
+    return PixelModel(pipeline)
 
 
 def _weights_digest(folder: Path) -> str:
+    """SHA-256 of the denoising network's weights, file by file in the order of their names."""
     total = hashlib.sha256()
-    for file in sorted(folder.glob("unet/*.safetensors")):
-        total.update(file.read_bytes())
+    for file in sorted(folder.glob("unet/*.safetensors")) or sorted(
+        folder.glob("transformer/*.safetensors")
+    ):
+        with file.open("rb") as opened:
+            while block := opened.read(2**24):
+                total.update(block)
     return total.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+__all__ = [
+    "MODELS",
+    "Loaded",
+    "ModelError",
+    "ModelSpec",
+    "PixelModel",
+    "defaults",
+    "listed",
+    "load",
+]

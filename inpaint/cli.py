@@ -69,6 +69,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on where --out was stopped")
     train.set_defaults(command=_train)
 
+    special = commands.add_parser("specialise", help="fine-tune a model on pictures of your own")
+    special.add_argument("data", type=Path, metavar="FOLDER", help="a folder of pictures")
+    special.add_argument("--name", required=True, help="what to call it; --model takes this name")
+    special.add_argument("--minutes", type=float, default=30, help="how long (%(default)s)")
+    special.add_argument(
+        "--from",
+        dest="start",
+        default="photo",
+        metavar="MODEL",
+        help="photo, one of your own, or a folder that holds one (%(default)s)",
+    )
+    special.set_defaults(command=_specialise)
+
     evaluate = commands.add_parser("evaluate", help="measure fills on a folder of photographs")
     evaluate.add_argument("--pictures", required=True, type=Path, help="a folder of photographs")
     evaluate.add_argument("--size", type=int, default=128, help="side of the crops (%(default)s)")
@@ -115,6 +128,10 @@ def _add_task(commands: Any, name: str, task: Task) -> None:
     if task.guide != "unused":
         command.add_argument("--guide", required=task.guide == "needed", help=task.guide_tip)
     command.add_argument("-o", "--output", required=True, type=Path, help="where to write")
+    command.add_argument("--mask-out", type=Path, help="save the mask of invented pixels here")
+    command.add_argument(
+        "--diversity-out", type=Path, help="save where the candidates disagree here, a PNG or TIFF"
+    )
     for setting in (*task.controls, *COMMON):
         option = OPTIONS[setting]
         command.add_argument(
@@ -148,11 +165,12 @@ def _edit(options: argparse.Namespace) -> int:
     settled(settings)
     from inpaint import pictures
 
-    pictures.format_of(options.output)
-    if not options.output.parent.is_dir():
-        raise ValueError(
-            f"There is no folder '{options.output.parent}' to write to; make it first."
-        )
+    for path in filter(None, (options.output, options.mask_out, options.diversity_out)):
+        pictures.format_of(path)
+        if not path.parent.is_dir():
+            raise ValueError(f"There is no folder '{path.parent}' to write to; make it first.")
+    if options.diversity_out and settings.get("candidates", 1) < 2:
+        raise ValueError("One candidate has no spread: ask for more with --candidates.")
     from inpaint.editing import Moment, edit
 
     bar = _Bar()
@@ -175,6 +193,10 @@ def _edit(options: argparse.Namespace) -> int:
         if len(result.candidates) > 1:
             path = path.with_stem(f"{path.stem}-{number}")
         files.append(str(candidate.save(path)))
+    if options.mask_out:
+        files.append(str(result.save_mask(options.mask_out)))
+    if options.diversity_out:
+        files.append(str(result.save_diversity(options.diversity_out)))
     report = {
         "files": files,
         "receipt": asdict(result.receipt),
@@ -188,6 +210,14 @@ def _edit(options: argparse.Namespace) -> int:
     else:
         names = ", ".join(files)
         print(f"{names}: {result.receipt}; {result.seconds:.1f} s", *result.notes, sep="\n")
+    return 0
+
+
+def _specialise(options: argparse.Namespace) -> int:
+    from inpaint.training import specialise
+
+    folder = specialise(options.data, options.name, minutes=options.minutes, start=options.start)
+    print(f"{folder}: use it with --model {options.name}")
     return 0
 
 

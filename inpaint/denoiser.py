@@ -143,12 +143,12 @@ def unet_denoiser(
                 out = blind + guidance * (out - blind)
         out = out[..., :height, :width].to(x.device, torch.float32)
         # Pictures lie in [-1, 1], and inverting an ε of a noisy level multiplies its error by s/a.
-        return _clean(kind, x.float(), out, level).clamp(-1, 1)
+        return clean(kind, x.float(), out, level).clamp(-1, 1)
 
     return denoise
 
 
-def _clean(kind: str, x: Tensor, out: Tensor, level: float) -> Tensor:
+def clean(kind: str, x: Tensor, out: Tensor, level: float) -> Tensor:
     """Solve for x0, given x = a·x0 + s·ε and out = ε, out = v = a·ε − s·x0, or out = x0."""
     a, s = math.sqrt(level), math.sqrt(1 - level)
     if kind == "epsilon":

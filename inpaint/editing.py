@@ -83,12 +83,12 @@ def edit(
     if prepared.picture.size != original.size:
         pictures.check_size(prepared.picture.size, max_pixels)
     # A transparent pixel has no colour to blend with: it is replaced whole.
-    holes = request.painted if mask is None else None
+    holes = request.painted if mask is None and TASKS[wanted.task].mask == "needed" else None
     bare = prepared.bare if holes is None else holes
     work = _Work(request, prepared, bare, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
-    notes: list[str] = []
+    notes = [prepared.note] if prepared.note else []
     while len(made) < len(seeds) and not work.stopped:
         some, note = devices.with_fallback(chosen, partial(work.candidates, seeds[len(made) :]))
         made += some
@@ -97,7 +97,8 @@ def edit(
     if not work.stopped:
         filling_seconds = time.perf_counter() - work.began
         _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
-    story = recipe(wanted, original.pixels, request.painted, work.loaded.digest)
+    loaded = work.loaded
+    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision)
     candidates = [
         Candidate(
             prepared.picture,
@@ -142,6 +143,23 @@ def estimate(
     speed = _speed(wanted, chosen.name, filler)
     count = wanted.candidates
     return Estimate(evaluations * count, arithmetic * count / speed, len(regions))
+
+
+def proposal(
+    picture: Any, *, max_pixels: int = pictures.MAX_PIXELS, **settings: Any
+) -> NDArray[np.bool_]:
+    """Return the mask, (H, W) bool, that a task uses where nothing is painted, to be corrected.
+
+    Raises
+    ------
+    PictureError, ValueError
+        With one sentence; also if the task proposes none.
+    """
+    wanted = settled({"task": "repair", **settings})
+    propose = PREPARE[wanted.task].propose
+    if propose is None:
+        raise ValueError(f"The task {wanted.task} proposes no mask; repair does.")
+    return propose(pictures.read(picture, max_pixels=max_pixels), wanted)
 
 
 class _Work:
@@ -307,7 +325,10 @@ def _request(
         second = pictures.read(guide, max_pixels=max_pixels)
     elif task.guide == "needed":
         raise ValueError(f"Give a second picture. {task.guide_tip}")
-    return Request(picture, _painted(mask, picture, task), second, settings)
+    painted, propose = _painted(mask, picture, task), PREPARE[settings.task].propose
+    if painted is None and propose is not None:
+        painted = propose(picture, settings)
+    return Request(picture, painted, second, settings)
 
 
 def _painted(mask: Any, picture: Picture, task: Task) -> Mask | None:
@@ -357,4 +378,14 @@ def _learn_speed(wanted: Settings, device: str, arithmetic: float, seconds: floa
         _speeds[key] = now if known is None else (known + now) / 2
 
 
-__all__ = ["Candidate", "Estimate", "Moment", "Receipt", "Result", "Stopped", "edit", "estimate"]
+__all__ = [
+    "Candidate",
+    "Estimate",
+    "Moment",
+    "Receipt",
+    "Result",
+    "Stopped",
+    "edit",
+    "estimate",
+    "proposal",
+]

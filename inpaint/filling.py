@@ -154,20 +154,20 @@ class Step:
 
 def plan(model: Model[Any], mask: Tensor, settings: Settings, shrunken: float = 1.0) -> list[Pass]:
     """List the passes that fill a (1, 1, H, W) mask, in order; as `Filler.plan`."""
-    # A guide that is only lightly noised keeps its structure: there is none to find further up.
-    depth = 0 if settings.strength <= model.refine else model.halvings(mask)
     masks = [mask]
-    for _ in range(depth):
+    for _ in range(_depth(settings.strength, model.refine, model.halvings(mask))):
         masks.append(shrink(masks[-1], masks[-1])[1])
     while len(masks) > 1 and not masks[-1].any():
         masks.pop()
+    # White noise halves with the picture, so it is stronger here than the same one seen there.
+    first_strength = _seen_from(settings.strength, len(masks) - 1)
     side = max(32, int(model.tile * shrunken))
     sampler, resample, jump = SAMPLERS[settings.sampler], settings.resample, settings.jump
     passes = []
     for level in reversed(range(len(masks))):
         first = level == len(masks) - 1
         steps = settings.steps if first else math.ceil(settings.steps / 2)
-        levels = cosine_levels(steps, settings.strength if first else model.refine)
+        levels = cosine_levels(steps, first_strength if first else model.refine)
         for region in tiles(masks[level], side, model.context(side)):
             passes.append(
                 Pass(
@@ -179,6 +179,28 @@ def plan(model: Model[Any], mask: Tensor, settings: Settings, shrunken: float = 
                 )
             )
     return passes
+
+
+def _depth(strength: float, refine: float, most: int) -> int:
+    """Return how often to halve a guide before it is noised.
+
+    Until noise of `refine` buries there what noise of `strength` buries at full size: a lightly
+    noised guide keeps its structure, and there is none to find further up.
+    """
+    for depth in range(most):
+        if _seen_from(strength, depth) <= refine:
+            return depth
+    return most
+
+
+def _seen_from(strength: float, depth: int) -> float:
+    """Return what noise of a strength amounts to on a picture halved `depth` times.
+
+    The mean of four pixels has half the noise, s/a = tan(πu/2). Full strength stays full.
+    """
+    if strength == 1:
+        return 1.0
+    return 2 / math.pi * math.atan(math.tan(math.pi / 2 * strength) / 2**depth)
 
 
 def fill(
@@ -239,7 +261,7 @@ def fill(
                 raise
             x, done = _placed(x, region, filled), report.done
             left = left.clone()
-            region.crop(left)[region.core_mask() > 0] = 0
+            region.crop(left).mul_(1 - region.core_mask())
     except Stopped:
         return _upwards(x, pyramid[: level + 1]), False
     return x, True

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from inpaint import masks
+from inpaint import guides, masks, sources
 from inpaint.filling import Filler
 from inpaint.pictures import Picture
 from inpaint.settings import Settings
@@ -52,12 +54,15 @@ class Prepared:
         (H, W) bool: where there is nothing to blend with, so that pixels are replaced whole.
     start : Picture or None
         What to start from where the strength is below 1; None for `picture`.
+    note : str
+        A sentence for the user about it.
     """
 
     picture: Picture
     mask: Mask
     bare: Mask | None = None
     start: Picture | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,14 @@ class Preparation:
         (the model's filler, request) -> what works in its place.
     promise : callable or None
         (request, result) -> a sentence that is proved on the result, for the receipt.
+    propose : callable or None
+        (picture, settings) -> (H, W) bool: what is painted where the user painted nothing.
     """
 
     prepare: Callable[[Request], Prepared]
     filler: Callable[[Filler, Request], Filler] | None = None
     promise: Callable[[Request, Picture], str] | None = None
+    propose: Callable[[Picture, Settings], Mask] | None = None
 
 
 def _painted_over(request: Request) -> Prepared:
@@ -122,7 +130,96 @@ def sides(size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int
     )
 
 
+LARGEST_MADE = 384
+"""Longer side in pixels of a picture that is made anew, and of one that gives its patches."""
+
+
+def _found(picture: Picture, settings: Settings) -> Mask:
+    from inpaint import damage
+
+    pixels = picture.pixels
+    if pixels.shape[2] == 4:
+        pixels = np.rint(picture.rgb() * 255).astype(np.uint8)
+    return damage.find(pixels[..., 0] if pixels.shape[2] == 1 else pixels, settings.sensitivity)
+
+
+def _repaired(request: Request) -> Prepared:
+    prepared = _painted_over(request)
+    note = "Nothing to repair was found; raise the sensitivity or paint over the damage."
+    return prepared if prepared.mask.any() else replace(prepared, note=note)
+
+
+def _replaced(request: Request) -> Prepared:
+    """Start from the picture with the guide in it, which the strength then noises."""
+    picture, settings = request.picture, request.settings
+    if request.guide is None:
+        assert request.painted is not None
+        return _painted_over(request)
+    start, mask, rectangle = guides.laid(picture, request.guide, request.painted, settings.at)
+    if rectangle:
+        start = guides.blended(picture, start, mask)
+    return Prepared(picture, masks.grow(mask, settings.grow), start=start)
+
+
+def _with_the_guide(filler: Filler, request: Request) -> Filler:
+    """Let what was pasted keep its texture; flat paint has none and gets the picture's."""
+    if request.guide is None:
+        return filler
+    args = request.picture, request.guide, request.painted, request.settings.at
+    laid, mask, _ = guides.laid(*args)
+    return filler if guides.is_flat(laid, mask) else sources.from_both_sides(filler)
+
+
+def _created(request: Request) -> Prepared:
+    """Make the whole anew, or a painted part; a whole is of a size that can be made."""
+    if request.painted is not None:
+        return _painted_over(request)
+    picture = guides.fitted(request.picture, LARGEST_MADE)
+    mask = np.ones(picture.size[::-1], bool)
+    return Prepared(picture, mask, bare=mask, note=_shrunk(request.picture, picture))
+
+
+def _restyled(request: Request) -> Prepared:
+    """Start from the picture in the colours of the style."""
+    if request.guide is None and request.settings.model == "self":
+        raise ValueError("Give a second picture that shows the style, or choose a model that does.")
+    prepared = _created(request)
+    if request.guide is None:
+        return prepared
+    start = guides.recoloured(prepared.picture, guides.fitted(request.guide, LARGEST_MADE))
+    return replace(prepared, start=start)
+
+
+def _shrunk(before: Picture, after: Picture) -> str:
+    if before.size == after.size:
+        return ""
+    width, height = after.size
+    return (
+        f"A whole picture is made at up to {LARGEST_MADE} pixels: this one at {width} × {height}."
+    )
+
+
+def _from_this(filler: Filler, request: Request) -> Filler:
+    if request.painted is not None:
+        return filler
+    return sources.from_picture(filler, _tensor(guides.fitted(request.picture, LARGEST_MADE)))
+
+
+def _from_the_style(filler: Filler, request: Request) -> Filler:
+    if request.guide is None:
+        return filler
+    return sources.from_picture(filler, _tensor(guides.fitted(request.guide, LARGEST_MADE)))
+
+
+def _tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(picture.rgb()).permute(2, 0, 1)[None] * 2 - 1
+
+
 PREPARE: dict[str, Preparation] = {
     "fill": Preparation(_painted_over),
     "extend": Preparation(_extended),
+    "repair": Preparation(_repaired, propose=_found),
+    "replace": Preparation(_replaced, filler=_with_the_guide),
+    "create": Preparation(_created, filler=_from_this),
+    "restyle": Preparation(_restyled, filler=_from_the_style),
 }

@@ -12,7 +12,11 @@ from inpaint.settings import Settings
 
 
 def recipe(
-    settings: Settings, pixels: np.ndarray, mask: np.ndarray | None, model_digest: str
+    settings: Settings,
+    pixels: np.ndarray,
+    mask: np.ndarray | None,
+    model_digest: str,
+    model_revision: str = "",
 ) -> dict[str, Any]:
     """Describe an edit.
 
@@ -25,6 +29,8 @@ def recipe(
         task does without.
     model_digest : str
         SHA-256 of the model's weights, or "" for a model without any.
+    model_revision : str
+        Commit of the model on the hub, or "" for a model from elsewhere.
 
     Returns
     -------
@@ -35,6 +41,7 @@ def recipe(
         "inpaint": inpaint.__version__,
         "settings": settings.as_dict(),
         "model_sha256": model_digest,
+        "model_revision": model_revision,
         "picture_sha256": digest(pixels),
         "mask_sha256": "" if mask is None else digest(np.packbits(mask)),
         "size": [int(pixels.shape[1]), int(pixels.shape[0])],

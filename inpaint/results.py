@@ -151,9 +151,37 @@ class Result:
         """How to make `picture` again."""
         return self.candidates[0].recipe
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture with its recipe in it; the suffix says the format."""
-        return self.candidates[0].save(path)
+    def diversity(self) -> NDArray[np.float32]:
+        """Say where the candidates disagree: (H, W), their spread in units of white, 0 to 0.5.
+
+        The standard deviation over the candidates, the mean of the channels. 0 outside of the
+        mask, and where all agree; which is no proof that they are right.
+        """
+        spread = np.zeros(self.mask.shape, np.float32)
+        made = [candidate.picture() for candidate in self.candidates]
+        values = np.stack([one.pixels[self.mask] for one in made]).astype(np.float64)
+        spread[self.mask] = values.std(axis=0).mean(axis=1) / self.picture.maximum
+        return spread
+
+    def save(self, path: str | Path, *, mask: bool = False) -> Path:
+        """Write the picture with its recipe in it; the suffix says the format.
+
+        `mask` puts the mask of the pixels that may have been invented beside it, as
+        `<name>-mask.png`.
+        """
+        written = self.candidates[0].save(path)
+        if mask:
+            self.save_mask(written.with_name(f"{written.stem}-mask.png"))
+        return written
+
+    def save_mask(self, path: str | Path) -> Path:
+        """Write the mask: white where a pixel may have been invented, black where none was."""
+        return pictures.write(pictures.read(self.mask), path)
+
+    def save_diversity(self, path: str | Path) -> Path:
+        """Write `diversity` as a grey picture of 16 bits, 65535 for 0.5; PNG or TIFF."""
+        values = np.rint(self.diversity() * 2 * 65535).clip(0, 65535).astype(np.uint16)
+        return pictures.write(pictures.read(values), path)
 
 
 @dataclass(frozen=True, slots=True)

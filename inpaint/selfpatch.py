@@ -15,6 +15,7 @@ stays whole. A finer level starts from the coarser one's matches: the same place
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -53,12 +54,41 @@ MOST_SHIFT = 0.25
 CHUNK = 512
 
 
-class SelfModel:
-    """The picture itself as a model; see `inpaint.filling.Model`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Pixels to learn patches from, in place of the known ones of a window.
 
-    tile = 1 << 30  # a level is one tile; matches carry over from level to level
+    Attributes
+    ----------
+    pixels : Tensor
+        (1, 3, h, w) in [-1, 1].
+    mask : Tensor
+        (1, 1, h, w), 1 = not to be learnt from.
+    window : tuple of int
+        (height, width) of the window; the source is halved whenever the window is.
+    """
+
+    pixels: Tensor
+    mask: Tensor
+    window: tuple[int, int]
+
+    def at(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return pixels and mask halved as often as the window was to be of `size`."""
+        pixels, mask, (height, width) = self.pixels, self.mask, self.window
+        while (height, width) != size:
+            pixels, mask = shrink(pixels, mask)
+            height, width = -(-height // 2), -(-width // 2)
+        return pixels, mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelfModel:
+    """The picture itself as a model, or another one; see `inpaint.filling.Model`."""
+
+    source: Source | None = None
+    tile: int = 1 << 30  # a level is one tile; matches carry over from level to level
     batch: int | None = 1
-    refine = 0.2
+    refine: float = 0.2
 
     def context(self, side: int) -> int:
         """Look around by three quarters of the hole, within 48 to 192 pixels."""
@@ -66,19 +96,22 @@ class SelfModel:
 
     def halvings(self, mask: Tensor) -> int:
         """Halve until a patch spans the holes or the picture has few patches left."""
-        count = 0
-        while inscribed_radius(mask) > START_RADIUS and min(mask.shape[-2:]) > 4 * PATCH_SIDES[0]:
+        sides = min(mask.shape[-2:]), min(self.source.pixels.shape[-2:]) if self.source else 1 << 30
+        most = math.ceil(math.log2(max(min(sides) / (4 * PATCH_SIDES[0]), 1)))
+        for count in range(most):
+            if inscribed_radius(mask) <= START_RADIUS:
+                return count
             mask = shrink(mask, mask)[1]
-            if mask.all():
-                break
-            count += 1
-        return count
+            if self.source is None and mask.all():
+                return count
+        return most
 
     def level(
         self, known: Tensor, mask: Tensor, guess: Tensor, coarser: PatchLevel | None
     ) -> PatchLevel:
         """Prepare a level from its own known patches and the coarser level's matches."""
-        level = PatchLevel(known, mask)
+        size = (known.shape[-2], known.shape[-1])
+        level = PatchLevel(known, mask, *(self.source.at(size) if self.source else ()))
         level.guess = level.continued(coarser) if coarser else guess
         return level
 
@@ -89,7 +122,11 @@ class SelfModel:
             return float(mask.numel())
         touched = F.max_pool2d(mask, side, 1) > 0
         queries = int(touched.sum())
-        pairs = queries * (touched.numel() - queries)
+        keys = touched.numel() - queries
+        if self.source is not None:
+            halved = self.source.window[0] / mask.shape[-2]
+            keys = int(self.source.mask.numel() / halved**2)
+        pairs = queries * keys
         values = 3 * side * side
         if pairs <= ALL_PAIRS:
             return 2.3 * values * max(pairs, 1)
@@ -105,32 +142,47 @@ class PatchLevel:
         (1, 3, H, W) in [-1, 1]; values inside the holes are not read.
     mask : Tensor
         (1, 1, H, W), 1 = repaint.
+    source, unusable : Tensor, optional
+        (1, 3, h, w) and (1, 1, h, w): what to learn patches from, and where not; `known` and
+        `mask` by default.
 
     Raises
     ------
     ValueError
-        If no pixel is known.
+        If there is nothing to learn from.
     """
 
     guess: Tensor
 
-    def __init__(self, known: Tensor, mask: Tensor) -> None:
+    def __init__(
+        self,
+        known: Tensor,
+        mask: Tensor,
+        source: Tensor | None = None,
+        unusable: Tensor | None = None,
+    ) -> None:
         self.known, self.mask = known, mask
-        height, width = known.shape[-2:]
+        elsewhere = source is not None and source.shape != known.shape
+        source = known if source is None else source
+        unusable = mask if unusable is None else unusable
+        height, width = source.shape[-2:]
         for side in PATCH_SIDES:
-            if side <= min(height, width):
-                touched = F.max_pool2d(mask, side, 1)[0, 0] > 0
-                if (~touched).sum() >= (ENOUGH_KEYS if side > 1 else 1):
+            if side <= min(height, width, *known.shape[-2:]):
+                usable = F.max_pool2d(unusable, side, 1)[0, 0] == 0
+                if usable.sum() >= (ENOUGH_KEYS if side > 1 else 1):
                     break
         else:
             raise ValueError(
                 "Everything is painted over; leave a part of the picture to learn from."
             )
         self.side = side
-        self.rows, self.cols = touched.shape
-        self.is_key = ~touched.flatten()
-        self.keys = self.is_key.nonzero()[:, 0]
+        touched = F.max_pool2d(mask, side, 1)[0, 0] > 0
         self.queries = touched.flatten().nonzero()[:, 0]
+        self.is_key = usable.flatten()
+        self.keys = self.is_key.nonzero()[:, 0]
+        # Positions count row by row: a query's in the picture, a key's in what is learnt from.
+        self.rows, self.cols = touched.shape
+        self.key_rows, self.key_cols = usable.shape
         self.query_at = torch.full((touched.numel(),), -1)
         self.query_at[self.queries] = torch.arange(len(self.queries))
         # All that changes lies in the box of the queries; nothing outside it is looked at again.
@@ -143,7 +195,7 @@ class PatchLevel:
         self.votes = self._votes()
         self.total_votes = self._folded(self.votes)
         # (H·W, side·3): what lies right of each pixel, so that a patch is gathered in `side` reads.
-        pixels = F.pad(known[0].permute(1, 2, 0), (0, 0, 0, side - 1)).contiguous()
+        pixels = F.pad(source[0].permute(1, 2, 0), (0, 0, 0, side - 1)).contiguous()
         self.strips = (
             pixels.unfold(1, side, 1).transpose(2, 3).reshape(height * width, side * 3).contiguous()
         )
@@ -158,7 +210,8 @@ class PatchLevel:
             self.key_patches = self.patches(self.keys).flatten(1)
             squares = self.key_patches.square()
             self.key_squares = squares.view(-1, side, side, 3).sum(-1).flatten(1)
-            self.nearness = self._nearness()
+            # A place in another picture is neither near nor far.
+            self.nearness = torch.zeros(len(self.queries), 1) if elsewhere else self._nearness()
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
         """Return the estimate as a denoiser; the level is its own only tile."""
@@ -189,7 +242,8 @@ class PatchLevel:
 
     def patches(self, positions: Tensor) -> Tensor:
         """Gather known patches: positions (...) -> (..., side, side·3)."""
-        at = positions // self.cols * self.pitch + positions % self.cols
+        row, col = self._key_places(positions)
+        at = row * self.pitch + col
         return self.strips[at[..., None] + torch.arange(self.side) * self.pitch]
 
     def assemble(self, patches: Tensor) -> Tensor:
@@ -224,10 +278,11 @@ class PatchLevel:
         for some in torch.split(lost, CHUNK):
             down, right = near_row[some, None] - coarse_row, near_col[some, None] - coarse_col
             query[some] = (down**2 + right**2).argmin(1)
-        match_row, match_col = coarser._places(coarser.match[query])
+        match_row, match_col = coarser._key_places(coarser.match[query])
         match_row = 2 * match_row + row - 2 * coarse_row[query]
         match_col = 2 * match_col + col - 2 * coarse_col[query]
-        match = match_row.clamp(0, self.rows - 1) * self.cols + match_col.clamp(0, self.cols - 1)
+        match_row, match_col = match_row.clamp(0, self.key_rows - 1), match_col.clamp(min=0)
+        match = match_row * self.key_cols + match_col.clamp(max=self.key_cols - 1)
         self.match = torch.where(self.is_key[match], match, self._any_keys(len(match)))
         return self.assemble(self.patches(self.match))
 
@@ -262,7 +317,7 @@ class PatchLevel:
     def _nearness(self) -> Tensor:
         """Log-prior of each key for each query: what lies nearer is likelier to continue here."""
         query_row, query_col = (place.float() for place in self._places(self.queries))
-        key_row, key_col = (place.float() for place in self._places(self.keys))
+        key_row, key_col = (place.float() for place in self._key_places(self.keys))
         away = (query_row[:, None] - key_row).square_()
         away += (query_col[:, None] - key_col).square_()
         return away.mul_(-0.5 / NEARNESS**2)
@@ -295,29 +350,27 @@ class PatchLevel:
         row, col = self._places(self.queries)
         found = [match]
         for down, right in ((0, reach), (0, -reach), (reach, 0), (-reach, 0)):
-            beside = self._inside(row + down, col + right)
+            beside = _position(row + down, col + right, self.rows, self.cols)
             query = torch.where(beside >= 0, self.query_at[beside.clamp(min=0)], -1)
-            match_row, match_col = self._places(match[query.clamp(min=0)])
-            place = self._inside(match_row - down, match_col - right)
+            match_row, match_col = self._key_places(match[query.clamp(min=0)])
+            place = _position(match_row - down, match_col - right, self.key_rows, self.key_cols)
             found.append(torch.where((query >= 0) & (place >= 0), place, match))
-        match_row, match_col = self._places(match)
-        radius = max(self.rows, self.cols) / 4
+        match_row, match_col = self._key_places(match)
+        radius = max(self.key_rows, self.key_cols) / 4
         for _ in range(4):
             shift = (2 * torch.rand(2, len(match), generator=self.random) - 1) * max(radius, 1)
             down, right = shift.round().long()
-            place = self._inside(match_row + down, match_col + right)
+            place = _position(match_row + down, match_col + right, self.key_rows, self.key_cols)
             found.append(torch.where(place >= 0, place, match))
             radius /= 4
         candidates = torch.stack(found, 1)
         return torch.where(self.is_key[candidates], candidates, match[:, None])
 
-    def _inside(self, row: Tensor, col: Tensor) -> Tensor:
-        """Turn rows and columns into positions, −1 where they leave the picture."""
-        inside = (row >= 0) & (row < self.rows) & (col >= 0) & (col < self.cols)
-        return torch.where(inside, row * self.cols + col, -1)
-
     def _places(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         return positions // self.cols, positions % self.cols
+
+    def _key_places(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        return positions // self.key_cols, positions % self.key_cols
 
     def _any_keys(self, count: int) -> Tensor:
         return self.keys[torch.randint(len(self.keys), (count,), generator=self.random)]
@@ -335,3 +388,9 @@ class PatchLevel:
         columns = F.unfold(image, side)[0][:, self.in_box]
         patches = columns.view(image.shape[1], side, side, len(self.queries))
         return patches.permute(3, 1, 2, 0).contiguous()
+
+
+def _position(row: Tensor, col: Tensor, rows: int, cols: int) -> Tensor:
+    """Turn rows and columns into positions, −1 where they leave the picture."""
+    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
+    return torch.where(inside, row * cols + col, -1)

@@ -74,6 +74,7 @@ def _text(title: str, tip: str, pattern: str = r"(?s).*", longest: int = 2000) -
 
 _NAME = r"(?s).{1,1000}"
 _ASPECT = r"|0*[1-9]\d{0,3}(\.\d{1,3})?:0*[1-9]\d{0,3}(\.\d{1,3})?"
+_PLACE = r"|-?\d{1,5},-?\d{1,5}(,[1-9]\d{0,3},[1-9]\d{0,3})?"
 LARGEST_SIDE = 8192
 
 
@@ -195,6 +196,15 @@ class Settings:
     aspect: str = field(
         default="",
         metadata=_text("Aspect ratio", "Width to height to reach, such as 16:9.", _ASPECT, 20),
+    )
+    at: str = field(
+        default="",
+        metadata=_text(
+            "Place",
+            "Where a pasted object goes: x,y or x,y,width,height in pixels; empty for the middle.",
+            _PLACE,
+            50,
+        ),
     )
     scale: int = field(
         default=2, metadata=_whole(2, 4, "Enlargement", "How many times larger: 2 or 4.")

@@ -52,6 +52,37 @@ TASKS: dict[str, Task] = {
         mask="unused",
         controls=("left", "right", "top", "bottom", "aspect"),
     ),
+    "repair": Task(
+        "Repair",
+        "Scratches, cracks and dust are found and filled; correct what was found by painting.",
+        mask="optional",
+        controls=("sensitivity",),
+    ),
+    "replace": Task(
+        "Replace",
+        "Paint roughly in colour or paste a picture, and it becomes part of this one; a hub model "
+        "with a prompt makes more of it.",
+        mask="optional",
+        guide="optional",
+        guide_tip="A copy of the picture with something painted on it, or an object to paste.",
+        controls=("at",),
+        defaults={"strength": 0.2},
+    ),
+    "create": Task(
+        "Create",
+        "Makes a new picture from this one's textures, or variations of it at a lower strength; a "
+        "hub model with a prompt can make anything.",
+        mask="optional",
+    ),
+    "restyle": Task(
+        "Restyle",
+        "The picture is painted anew in the manner of a second one; a hub model with a prompt "
+        "understands what it paints.",
+        mask="optional",
+        guide="optional",
+        guide_tip="A picture that shows the style: its colours and textures are used.",
+        defaults={"strength": 0.2},
+    ),
 }
 
 

@@ -2,5 +2,6 @@
 
 from inpaint.training.loop import train
 from inpaint.training.settings import TrainSettings
+from inpaint.training.specialise import command, specialise
 
-__all__ = ["TrainSettings", "train"]
+__all__ = ["TrainSettings", "command", "specialise", "train"]

@@ -181,7 +181,7 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
     if (bare) return;
     if (preview) put(screen, preview.image, preview.box);
     if (band && !preview) {
-      screen.globalAlpha = Math.min(1, 1.4 * scene.opacity);
+      screen.globalAlpha = 0.8;
       put(screen, band, whole);
       screen.globalAlpha = 1;
     }

@@ -148,6 +148,8 @@ function outline({ set, width, height, x: left, y: top }, tolerance) {
   return [...path, ...doors.slice(1, -1).reverse()].map(([x, y]) => [x + left, y + top]);
 }
 
+const LEAST_BAND = 0.4; // opacity at the outer end of the band, so that it is seen how far it goes
+
 // Where the fill will be blended in, as a picture: a light tint outside the mask as far as it is
 // repainted too, and a white haze inside as far as the old picture shines through.
 function blendBand(context, colour, grow, feather) {
@@ -166,7 +168,7 @@ function blendBand(context, colour, grow, feather) {
     const t = feather ? Math.min((Math.sqrt(depths[i]) - 0.5) / feather, 1) : 1;
     const share = t * t * (3 - 2 * t);
     image.data.set(set[i] ? [255, 255, 255] : light, 4 * i);
-    image.data[4 * i + 3] = 255 * (set[i] ? 1 - share : share);
+    image.data[4 * i + 3] = 255 * (set[i] ? 1 - share : LEAST_BAND + (1 - LEAST_BAND) * share);
   }
   context.putImageData(image, x, y);
 }

@@ -1,14 +1,23 @@
 import hashlib
 import json
+import shutil
 
+import diffusers
+import pipelines
 import pytest
 import torch
-from models import conditional, unconditional
+from models import conditional, tiny_unet, unconditional
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 
-from inpaint import catalog
-from inpaint.catalog import MODELS, ModelError, PixelModel, load
+from inpaint import catalog, models
+from inpaint.catalog import MODELS, ModelError, PixelModel, defaults, listed, load
 from inpaint.devices import pick
+from inpaint.filling import Pyramid
+from inpaint.latent.families import FAMILIES, SCHEDULERS
+from inpaint.latent.filler import LatentFiller
 from inpaint.selfpatch import SelfModel
+from inpaint.settings import SAMPLERS, Settings
 
 CPU = pick("cpu")
 
@@ -34,27 +43,53 @@ def test_self_needs_no_files():
 @pytest.mark.parametrize("name", MODELS)
 def test_models_have_words_for_people(name):
     spec = MODELS[name]
-    assert 0 < len(spec.title.split()) <= 2 and spec.tip.endswith(".")
+    assert 0 < len(spec.title) <= 32 and spec.tip.endswith(".")
     assert isinstance(spec.here(), bool)
 
 
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.repository])
+def test_models_of_the_hub_tell_what_they_need(name):
+    spec = MODELS[name]
+    assert spec.repository.count("/") == 1 and spec.licence
+    assert 0 < spec.download < 100 and 0 < spec.memory < 100
+    assert not spec.pipeline or (spec.pipeline in FAMILIES and spec.prompt)
+    assert not spec.negative or FAMILIES[spec.pipeline].negative
+    assert not spec.scheduler or FAMILIES[spec.pipeline].walks
+    Settings.of(model=name, **defaults(name))
+
+
+def test_every_family_that_is_no_mere_stand_in_has_a_row():
+    rows = {spec.pipeline for spec in MODELS.values()} - {""}
+    assert rows == set(FAMILIES) - {"FluxInpaintPipeline"}
+
+
+def test_defaults_are_those_of_the_row():
+    assert defaults("self") == {} == defaults("/some/folder")
+    assert defaults("sd15-fast") == {"steps": 4, "guidance": 1.5, "scheduler": "lcm"}
+    assert defaults("z-image")["guidance"] == 0.0
+    assert "lcm" in SCHEDULERS and "ddim" in SAMPLERS
+
+
 def test_a_listed_model_that_is_here_loads():
-    for spec in MODELS.values():
-        if spec.here():
-            assert spec.load(CPU).filler.model.tile >= 16
+    for name in ("self", "photo"):
+        if MODELS[name].here():
+            assert load(name, CPU).filler.context(10) > 0
 
 
 def test_the_shipped_model_says_when_it_is_not_here(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "SHIPPED", tmp_path / "nowhere")
     monkeypatch.setattr(catalog, "SHIPPED", tmp_path / "nowhere")
     assert not MODELS["photo"].here()
+    load("self", CPU)
     with pytest.raises(ModelError, match="holds no model: it has no model_index.json"):
-        MODELS["photo"].load(CPU)
+        load("photo", CPU)
 
 
 def test_a_folder_loads_with_the_digest_of_its_weights(folder):
     loaded = load(str(folder), CPU)
     weights = (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     assert loaded.digest == hashlib.sha256(weights).hexdigest()
+    assert isinstance(loaded.filler, Pyramid) and loaded.revision == ""
     assert isinstance(loaded.filler.model, PixelModel) and loaded.filler.model.tile == 16
     unet = loaded.filler.model.pipeline.unet
     assert not unet.training and unet.device.type == "cpu" and unet.dtype == torch.float32
@@ -76,7 +111,9 @@ def test_the_last_model_stays_and_another_lets_it_go(folder):
 
 @pytest.mark.parametrize("name", ["nothing", "x" * 900, "../x\0y", " "])
 def test_what_is_no_model_is_told_what_is(name):
-    with pytest.raises(ModelError, match="^There is no model .*; choose self, photo or give a fo"):
+    with pytest.raises(
+        ModelError, match="^There is no model .*; choose self, photo, .* or give a fo"
+    ):
         load(name, CPU)
 
 
@@ -135,3 +172,158 @@ def test_a_network_starts_where_the_hole_spans_half_its_size(side, count):
 def test_the_work_of_a_network_grows_with_the_window():
     model = PixelModel(conditional())
     assert model.work(torch.ones(1, 1, 64, 64)) == 4 * model.work(torch.ones(1, 1, 32, 32)) > 0
+
+
+# Networks over pixels that never saw a hole
+
+
+@pytest.mark.parametrize("kind", [diffusers.DDPMPipeline, diffusers.DDIMPipeline])
+@pytest.mark.parametrize("sampler", ["repaint", "ddnm", "lanpaint"])
+def test_a_ddpm_folder_runs_the_samplers_for_blind_networks(tmp_path, kind, sampler):
+    scheduler = diffusers.DDPMScheduler()
+    kind(unet=tiny_unet(), scheduler=scheduler).save_pretrained(tmp_path)
+    filler = load(str(tmp_path), CPU).filler
+    picture = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.zeros(1, 1, 24, 24)
+    mask[..., 8:14, 9:15] = 1
+    settings = Settings(sampler=sampler, steps=3, resample=2, jump=1)
+    one, finished = filler.fill(picture, mask, settings, [1])
+    again, _ = filler.fill(picture, mask, settings, [1])
+    other, _ = filler.fill(picture, mask, settings, [2])
+    known = (mask == 0).expand_as(picture)
+    assert finished and torch.equal(one, again) and not torch.equal(one, other)
+    assert torch.equal(one[known], picture[known]) and one.isfinite().all()
+
+
+# Pipelines over latents: how each runs is in test_latent.py
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sd")
+    pipelines.save("sd-text-to-image", folder)
+    return folder
+
+
+@pytest.fixture
+def latent(kept, tmp_path):
+    return shutil.copytree(kept, tmp_path / "sd")
+
+
+def test_a_text_to_image_folder_fills(latent):
+    loaded = load(str(latent), CPU)
+    assert isinstance(loaded.filler, LatentFiller) and loaded.filler.size == 32
+    weights = (latent / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert loaded.digest == hashlib.sha256(weights).hexdigest()
+    assert type(loaded.filler.pipeline).__name__ == "StableDiffusionInpaintPipeline"
+    assert all(not p.requires_grad for p in loaded.filler.pipeline.unet.parameters())
+
+
+def lose(part):
+    def spoil(folder):
+        (folder / part).unlink()
+
+    return spoil
+
+
+def unknown_class(folder):
+    index = json.loads((folder / "model_index.json").read_text())
+    index["_class_name"] = "StableVideoDiffusionPipeline"
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def code_of_its_own(folder):
+    (folder / "evil.py").write_text("raise SystemExit('ran')")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["unet"] = ["evil", "Thing"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def pickled_text(folder):
+    path = folder / "text_encoder" / "model.safetensors"
+    torch.save({}, path.with_name("pytorch_model.bin"))
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lose("unet/diffusion_pytorch_model.safetensors"),
+        lose("vae/config.json"),
+        lose("text_encoder/model.safetensors"),
+        lose("scheduler/scheduler_config.json"),
+        lose("tokenizer/tokenizer_config.json"),
+        spoil_index,
+        spoil_weights,
+        unknown_class,
+        code_of_its_own,
+        pickled_text,
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_broken_pipeline_is_one_line(latent, spoil):
+    spoil(latent)
+    try:
+        load(str(latent), CPU)
+    except ModelError as error:
+        assert str(error).startswith(f"The model in {latent} cannot be loaded: ")
+        assert "\n" not in str(error) and len(str(error)) < 600
+    else:
+        assert spoil.__qualname__.startswith("lose"), "only what has a default may be missing"
+
+
+def test_low_rank_weights_are_melted_in(latent, tmp_path, monkeypatch):
+    plain = load(str(latent), CPU).filler.pipeline
+    before = {key: value.clone() for key, value in plain.unet.state_dict().items()}
+    plain.unet.add_adapter(
+        LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights="gaussian")
+    )
+    for key, value in plain.unet.named_parameters():
+        if "lora_B" in key:
+            torch.nn.init.ones_(value)
+    weights = get_peft_model_state_dict(plain.unet)
+    plain.save_lora_weights(tmp_path / "lora", unet_lora_layers=weights)
+    rows = {"fast": {"repository": str(latent), "lora": str(tmp_path / "lora"), "steps": 4}}
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    monkeypatch.setenv("INPAINT_MODELS", str(tmp_path / "rows.json"))
+    assert listed()["fast"].here() and defaults("fast") == {"steps": 4}
+    after = load("fast", CPU).filler.pipeline.unet.state_dict()
+    assert after.keys() == before.keys(), "no adapter is left"
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed and all("to_q" in key or "to_v" in key for key in changed)
+
+
+# The operator's rows
+
+
+def test_the_operator_adds_rows(tmp_path, monkeypatch, latent):
+    file = tmp_path / "rows.toml"
+    file.write_text(f'[ours]\nrepository = "{latent}"\ntitle = "Ours"\nsize = 48\n')
+    monkeypatch.setenv("INPAINT_MODELS", str(file))
+    assert [*listed()] == [*MODELS, "ours"]
+    assert listed()["ours"].title == "Ours" and listed()["ours"].here()
+    assert load("ours", CPU).filler.size == 48
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[a", "cannot be used"),
+        ("[a]\ntitle = 'x'", r"\[a\] names no repository"),
+        ("[a]\nrepository = 'x/y'\nsteppes = 3", "has no field 'steppes'; there are title"),
+        ("[a]\nrepository = 'x/y'\npipeline = 'os'", "pipeline must be one of StableD"),
+        ("[a]\nrepository = ['x']", "must be a text, a number, true or false"),
+    ],
+)
+def test_a_wrong_row_is_one_line(tmp_path, monkeypatch, text, message):
+    file = tmp_path / "rows.toml"
+    file.write_text(text)
+    monkeypatch.setenv("INPAINT_MODELS", str(file))
+    with pytest.raises(ModelError, match=message):
+        listed()
+
+
+def test_a_missing_list_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("INPAINT_MODELS", str(tmp_path / "none.toml"))
+    with pytest.raises(ModelError, match="The list of models in .*none.toml cannot be used"):
+        load("self ", CPU)

@@ -420,7 +420,10 @@ def test_other_errors_of_a_callback_come_through():
     "settings, message",
     [
         ({"task": "nothing"}, "^there is no task 'nothing'; choose fill"),
-        ({"model": "nothing"}, "^There is no model 'nothing'; choose self, photo or give a folder"),
+        (
+            {"model": "nothing"},
+            "^There is no model 'nothing'; choose self, .* or give a",
+        ),
         ({"model": "x" * 900}, "^There is no model"),
         ({"stepz": 3}, "^there is no setting 'stepz'; there are task"),
         ({"steps": 0}, "^steps must be a whole number from 1 to 250, got 0$"),
@@ -447,7 +450,7 @@ def test_a_broken_folder_is_told_in_a_line(tmp_path):
 
 
 def test_the_shipped_model_is_listed():
-    assert list(MODELS) == ["self", "photo"] and MODELS["self"].here()
+    assert list(MODELS)[:2] == ["self", "photo"] and MODELS["self"].here()
 
 
 @pytest.mark.parametrize("mask", [MASK & False, np.zeros((3, 3), np.uint8)])
@@ -620,9 +623,8 @@ def test_separate_holes_are_filled_in_one_batch_and_alike_without(folder, candid
     pick = editing.devices.pick
 
     def run(batch):
-        monkeypatch.setattr(
-            editing.devices, "pick", lambda name: dataclasses.replace(pick(name), batch=batch)
-        )
+        device = dataclasses.replace(pick("cpu"), batch=batch)
+        monkeypatch.setattr(editing.devices, "pick", lambda name: device)
         seen.clear()
         return edit(
             pixels,

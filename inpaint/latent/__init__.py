@@ -1,0 +1,1 @@
+"""Pretrained pipelines of diffusers behind the same canvas: each one a `filling.Filler`."""

@@ -1,0 +1,43 @@
+"""The models that a user has made: folders by name, in one place on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
+
+
+def home() -> Path:
+    """Return the folder of the models: $INPAINT_HOME/models, or ~/.local/share/inpaint/models."""
+    own = os.environ.get("INPAINT_HOME")
+    return (Path(own) if own else Path.home() / ".local" / "share" / "inpaint") / "models"
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of a model, which need not be there yet.
+
+    Raises
+    ------
+    ValueError
+        If the name is none.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ValueError(
+            f"A model's name is up to 40 small letters, digits, '-' and '_', not {name[:40]!r}."
+        )
+    return home() / name
+
+
+def own_models() -> dict[str, Path]:
+    """Return the folders of the models there are, by name in alphabetical order."""
+    try:
+        folders = sorted(home().iterdir())
+    except OSError:  # none yet, or not ours to read
+        return {}
+    return {
+        folder.name: folder
+        for folder in folders
+        if re.fullmatch(NAME, folder.name) and (folder / "model_index.json").is_file()
+    }
