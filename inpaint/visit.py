@@ -36,6 +36,12 @@ class Drawing:
         """Return (H, W) bool at the size of the picture drawn on."""
         return masks.rasterize(self.strokes, base=self.base)
 
+    def painted_on(self, picture: Picture) -> Picture:
+        """Return a copy of the picture with what was painted in colour or pasted on it."""
+        full = picture.maximum
+        rgb = np.rint(picture.rgb() * full).astype(picture.pixels.dtype)
+        return Picture(masks.paint(self.strokes, rgb), icc=picture.icc)
+
 
 @dataclass(slots=True, eq=False)
 class Run:

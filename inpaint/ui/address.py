@@ -24,7 +24,7 @@ def settings_in(
     wanted = {**remembered, **query}
     # The sampler first: others follow it.
     for name in sorted(wanted, key=lambda name: name != "sampler"):
-        if name not in NAMES or not is_shown(name, task):
+        if name not in NAMES or not is_shown(name, task, str(wanted.get("model", values["model"]))):
             continue
         try:
             value = _typed(wanted[name], OPTIONS[name].kind)
@@ -37,13 +37,12 @@ def settings_in(
 def script() -> str:
     """JavaScript from the task and the controls' values to the query string."""
     about = {task: defaults(task) for task in TASKS}
-    own = {task: [name for name in NAMES if is_shown(name, task)] for task in TASKS}
     return f"""(task, ...values) => {{
-        const names = {json.dumps(NAMES)}, own = {json.dumps(own)}[task];
+        const names = {json.dumps(NAMES)};
         const usual = {json.dumps(about)}[task], query = new URLSearchParams({{ task }});
         names.forEach((name, at) => {{
             const value = values[at] ?? "";
-            if (own.includes(name) && value !== (usual[name] ?? "")) query.set(name, value);
+            if (value !== (usual[name] ?? "")) query.set(name, value);
         }});
         history.replaceState(null, "", `?${{query}}`);
     }}"""

@@ -6,12 +6,12 @@ The title, tip and range of a control are those of its row in `inpaint.settings.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
-from inpaint.catalog import MODELS
+from inpaint import models
 from inpaint.settings import OPTIONS, SAMPLERS, Option, SamplerDefaults
 from inpaint.tasks import TASKS, settled
 from inpaint.ui.words import say
@@ -22,7 +22,14 @@ COMMON = (*MAIN, *ADVANCED)
 """The settings that every task has."""
 APART = ("task", "seed")
 PARTICULAR = tuple(name for name in OPTIONS if name not in (*COMMON, *APART))
-"""The settings that only some tasks have a use for."""
+"""The settings that only some tasks or models have a use for."""
+FOR_MODELS: dict[str, Callable[[models.ModelSpec], bool]] = {
+    "prompt": lambda spec: spec.prompt,
+    "negative": lambda spec: spec.negative,
+    "guidance": lambda spec: bool(spec.pipeline),
+    "scheduler": lambda spec: bool(spec.pipeline),
+}
+"""Those that depend on the model."""
 NAMES = (*PARTICULAR, *COMMON)
 """The settings that the page sends with a run, in this order."""
 CHOICES: dict[str, tuple[Any, ...]] = {"scale": (2, 4)}
@@ -32,13 +39,22 @@ SAMPLER_DEFAULTS = tuple(SamplerDefaults.__slots__[1:])
 
 
 def defaults(task: str, **values: Any) -> dict[str, Any]:
-    """Return the values that the controls begin with for a task."""
-    return settled({"task": task, **values}).as_dict()
+    """Return the values that the controls begin with for a task, and for a model if given."""
+    own = models.defaults(values["model"]) if "model" in values else {}
+    return settled({"task": task, **own, **values}).as_dict()
 
 
-def is_shown(name: str, task: str) -> bool:
-    """Whether a task has a use for a setting."""
-    return name in COMMON or name in TASKS[task].controls
+def is_shown(name: str, task: str, model: str) -> bool:
+    """Whether a task with a model has a use for a setting."""
+    if name in COMMON or name in TASKS[task].controls:
+        return True
+    spec = models.listed().get(model)
+    return spec is not None and name in FOR_MODELS and FOR_MODELS[name](spec)
+
+
+def offered() -> dict[str, models.ModelSpec]:
+    """Return the models that can be used as this machine is."""
+    return {name: spec for name, spec in models.listed().items() if spec.here()}
 
 
 def make_particular(task: str) -> dict[str, Any]:
@@ -59,7 +75,11 @@ def make_advanced(task: str) -> dict[str, Any]:
 def updates(task: str, values: Mapping[str, Any]) -> list[Any]:
     """Show a task's controls with these values, in the order of `NAMES`."""
     return [
-        gr.update(value=values[name], visible=is_shown(name, task), **models(name, values[name]))
+        gr.update(
+            value=values[name],
+            visible=is_shown(name, task, values["model"]),
+            **model_tip(name, values[name]),
+        )
         for name in NAMES
     ]
 
@@ -105,17 +125,18 @@ def sampler_defaults(name: str) -> list[float]:
 
 
 def _control(name: str, task: str) -> Any:
-    option, value = OPTIONS[name], defaults(task)[name]
+    option, values = OPTIONS[name], defaults(task)
+    value = values[name]
     common: dict[str, Any] = {
         "label": option.title,
         "info": option.tip,
         "elem_id": name,
-        "visible": is_shown(name, task),
+        "visible": is_shown(name, task, values["model"]),
     }
     if name in CHOICES:
         return gr.Radio(list(CHOICES[name]), value=value, **common)
     if name == "model":
-        common |= models(name, value)
+        common |= model_tip(name, value)
         return gr.Dropdown(value=value, filterable=False, **common)
     if name == "sampler":
         samplers = [(sampler.title, key) for key, sampler in SAMPLERS.items()]
@@ -144,11 +165,11 @@ def _step(option: Option) -> float:
     return 0.05 if option.high <= 1 else 0.1
 
 
-def models(name: str, value: Any) -> dict[str, Any]:
+def model_tip(name: str, value: Any) -> dict[str, Any]:
     """Return the models that can be chosen, and a tip for the one that is; nothing for others."""
     if name != "model":
         return {}
-    here = {key: spec for key, spec in MODELS.items() if spec.here()}
+    here = offered()
     return {
         "choices": [(spec.title, key) for key, spec in here.items()],
         "info": here[value].tip if value in here else OPTIONS["model"].tip,

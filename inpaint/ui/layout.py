@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from inpaint.preparing import PREPARE
 from inpaint.tasks import TASKS, Task
 from inpaint.ui import controls
 from inpaint.ui.canvas import MaskCanvas
@@ -37,6 +38,7 @@ class Parts:
     proceed: gr.Button
     more: gr.Button
     merge: gr.Button
+    files: gr.Row
     hint: gr.Row
     grow_again: gr.Button
     download: gr.Button
@@ -51,6 +53,7 @@ class Parts:
     stop: gr.Button
     cost: gr.HTML
     status: gr.HTML
+    find: gr.Button
     guide_box: gr.Column
     guide: gr.UploadButton
     guide_view: gr.HTML
@@ -143,13 +146,16 @@ def _make_work(made: dict[str, Any]) -> None:
             buttons=[],
         )
         with gr.Row(visible=False, elem_id="outcome") as made["outcome"]:
-            made["proceed"] = gr.Button(say("proceed"), elem_id="proceed", variant="primary")
-            made["more"] = gr.Button(say("more"), elem_id="more")
-            made["merge"] = gr.Button(say("merge"), elem_id="merge")
-            made["download"] = gr.Button("", elem_id="download")
-            made["exact"] = gr.Button(say("download_png"), elem_id="download-exact")
-            made["save_mask"] = gr.Button(say("download_mask"), elem_id="download-mask")
-            made["save_project"] = gr.Button(say("download_project"), elem_id="download-project")
+            made["proceed"] = gr.Button(say("proceed"), elem_id="proceed", size="md")
+            made["more"] = gr.Button(say("more"), elem_id="more", size="md")
+            made["merge"] = gr.Button(say("merge"), elem_id="merge", size="md")
+        with gr.Row(visible=False, elem_id="files") as made["files"]:
+            made["download"] = gr.Button("", elem_id="download", size="md", variant="primary")
+            made["exact"] = gr.Button(say("download_png"), elem_id="download-exact", size="md")
+            made["save_mask"] = gr.Button(say("download_mask"), elem_id="download-mask", size="md")
+            made["save_project"] = gr.Button(
+                say("download_project"), elem_id="download-project", size="md"
+            )
             made["with_recipe"] = gr.Checkbox(
                 True, label=say("with_recipe"), elem_id="with-recipe", container=False
             )
@@ -172,6 +178,7 @@ def _make_controls(made: dict[str, Any]) -> None:
         made["stop"] = gr.Button(say("stop"), elem_id="stop", interactive=False, min_width=80)
     made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
     made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
+    made["find"] = gr.Button(say("find"), visible=proposes(FIRST), elem_id="find", size="md")
     with gr.Column(visible=row.guide != "unused", elem_id="guide-box") as made["guide_box"]:
         made["guide_view"] = gr.HTML("", elem_id="guide-view")
         with gr.Row():
@@ -193,6 +200,11 @@ def _make_controls(made: dict[str, Any]) -> None:
             min_width=120,
         )  # fmt: skip
         gr.Button(say("camera"), elem_id="camera", size="sm", min_width=120)
+
+
+def proposes(task: str) -> bool:
+    """Whether a task can say itself what should be masked."""
+    return PREPARE[task].propose is not None
 
 
 def views(candidates: int) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint import pictures
+from inpaint import models, pictures
 from inpaint.editing import Moment
 from inpaint.masks import Strokes
 from inpaint.settings import OPTIONS
@@ -18,7 +18,7 @@ from inpaint.tasks import TASKS
 from inpaint.ui import address, controls, studio
 from inpaint.ui.canvas import Sheet, uploaded_file
 from inpaint.ui.examples import examples
-from inpaint.ui.layout import Parts, make_page, tip, views
+from inpaint.ui.layout import Parts, make_page, proposes, tip, views
 from inpaint.ui.studio import Session
 from inpaint.ui.turns import Line
 from inpaint.ui.words import say
@@ -92,6 +92,18 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     parts.canvas.mask_upload(on_mask, parts.session, parts.outputs, api_visibility="private").then(
         **_estimating(parts, options)
     )
+
+    def on_find(session: Session | None, task: str, *values: Any) -> Updates:
+        return {parts.canvas: studio.find(session, task, *values), parts.view: "paint"}
+
+    parts.find.click(
+        on_find,
+        [parts.session, parts.task, *parts.values],
+        parts.outputs,
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=parts.status,
+    ).then(**_estimating(parts, options))
 
     def on_guide(path: str, session: Session | None) -> Updates:
         picture = studio.take_guide(session, Path(path), options.max_pixels)
@@ -188,7 +200,14 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     )
 
     model = parts.settings["model"]
-    model.change(lambda name: gr.update(**controls.models("model", name)), model, model, **quiet)
+
+    def on_model(name: str, chosen: str) -> Updates:
+        found = controls.updates(name, controls.defaults(name, model=chosen))
+        follow = ("model", *controls.FOR_MODELS, *models.defaults(chosen))
+        named = dict(zip(controls.NAMES, found, strict=True))
+        return {parts.settings[key]: named[key] for key in follow}
+
+    model.input(on_model, [task, model], parts.outputs, **quiet)
 
     def on_load(remembered: dict[str, Any] | None, request: gr.Request) -> Updates:
         kept = dict(remembered or {})
@@ -237,6 +256,7 @@ def _task_chosen(
         parts.task: name,
         parts.tip: tip(row),
         parts.fill: gr.update(value=row.title),
+        parts.find: gr.update(visible=proposes(name)),
         parts.guide_box: gr.update(visible=row.guide != "unused"),
         parts.guide_view: row.guide_tip,
         parts.canvas: gr.update(**canvas),
@@ -384,6 +404,7 @@ def _shown(parts: Parts, session: Session, view: str | None = None) -> Updates:
     return past | {
         parts.results: gr.update(visible=True),
         parts.outcome: gr.update(visible=True),
+        parts.files: gr.update(visible=True),
         parts.view: gr.update(choices=views(len(run.candidates)), **seen),
         parts.receipt: run.receipt,
         parts.gallery: gr.update(
@@ -395,7 +416,9 @@ def _shown(parts: Parts, session: Session, view: str | None = None) -> Updates:
         parts.sure: studio.how_sure(run),
         parts.hint: gr.update(visible=studio.is_tight(run)),
         parts.merge: gr.update(visible=several, value=say("merge")),
-        parts.more: gr.update(visible=TASKS[run.settings["task"]].mask != "unused"),
+        parts.more: gr.update(
+            visible=TASKS[run.settings["task"]].mask != "unused", interactive=True
+        ),
         parts.download: gr.update(value=label),
         parts.exact: gr.update(visible=lossy),
     }

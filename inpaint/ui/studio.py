@@ -6,7 +6,7 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from inpaint import editing, masks, pictures, project, reviewing
-from inpaint.catalog import MODELS
 from inpaint.editing import Candidate, Moment, Result
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
 from inpaint.ui.canvas import Sheet, preview
-from inpaint.ui.controls import NAMES, is_shown
+from inpaint.ui.controls import NAMES, is_shown, offered
 from inpaint.ui.examples import Example
 from inpaint.ui.job import Job
 from inpaint.ui.turns import Line, LineFull
@@ -115,6 +114,18 @@ def with_mask(session: Session, path: Path) -> Sheet:
     return sheet(session)
 
 
+def find(session: Session | None, task: str, *controls: Any) -> Sheet:
+    """Put the mask that the task proposes under the strokes, to be corrected."""
+    if session is None:
+        raise sorry(say("open_first"))
+    visit = session.visit
+    try:
+        visit.base = editing.proposal(visit.picture, **settings_of(task, controls))
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return sheet(session)
+
+
 def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
     """Take a second picture."""
     if session is None:
@@ -143,9 +154,11 @@ def settings_of(task: str, controls: tuple[Any, ...]) -> dict[str, Any]:
     named = dict(zip(NAMES, controls, strict=True))
     if task not in TASKS:
         raise sorry(f"Choose a task of the list: {', '.join(TASKS)}.")
-    if named["model"] not in MODELS:
-        raise sorry(say("which_model", models=", ".join(MODELS)))
-    return {"task": task, **{key: value for key, value in named.items() if is_shown(key, task)}}
+    model = named["model"]
+    if model not in offered():
+        raise sorry(say("which_model", models=", ".join(offered())))
+    used = {key: value for key, value in named.items() if is_shown(key, task, model)}
+    return {"task": task, **used}
 
 
 def estimate(
@@ -207,8 +220,8 @@ def run(
     picture, guide = session.visit.picture, session.visit.guide
     row = TASKS[task]
     used = drawing if row.mask != "unused" and drawing and not drawing.empty else None
-    if guide is None and row.guide != "unused" and strokes.colored:
-        guide = replace(picture, pixels=masks.paint(strokes, picture.pixels))
+    if guide is None and row.guide != "unused" and used and strokes.colored:
+        guide = used.painted_on(picture)
 
     def work(progress: Progress) -> Result:
         mask = used.mask() if used else None
@@ -341,10 +354,7 @@ def before_after(run: Run) -> tuple[str, str]:
     candidate = run.candidates[run.chosen]
     after = candidate.picture()
     before = run.before if run.before.size == after.size else candidate.original
-    first, second = (
-        cached(_jpeg(pictures.preview(picture, COMPARED)), "compare.jpg")
-        for picture in (before, after)
-    )
+    first, second = (_large(pictures.preview(picture, COMPARED)) for picture in (before, after))
     return first, second
 
 
@@ -354,7 +364,7 @@ def how_sure(run: Run) -> str | None:
         return None
     whole = [candidate.picture() for candidate in run.candidates]
     drawing = reviewing.uncertainty(whole, reviewing.touched(run.candidates[0]), COMPARED)
-    return cached(_jpeg(Image.fromarray(drawing)), "sure.jpg")
+    return _large(Image.fromarray(drawing))
 
 
 def is_tight(run: Run) -> bool:
@@ -474,6 +484,16 @@ def cached(data: bytes, name: str) -> str:
 def thumbnail(picture: Picture) -> str:
     """Store a small copy of a picture."""
     return cached(_card(picture), "second.jpg")
+
+
+def _large(image: Image.Image) -> str:
+    """Store a picture that fills its place: the page enlarges none."""
+    scale = COMPARED / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    profile = image.info.get("icc_profile")
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    image.info["icc_profile"] = profile
+    return cached(_jpeg(image), "large.jpg")
 
 
 def _card(picture: Picture) -> bytes:
