@@ -168,10 +168,13 @@ def _guide_buttons(parts: Parts, there: bool) -> Updates:
 def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     values, task = parts.values, parts.task
 
-    def on_task(name: str) -> Updates:
-        return _task_chosen(parts, name, controls.defaults(name))
+    def on_task(name: str, model: str, candidates: int) -> Updates:
+        kept = {"model": model, "candidates": candidates}
+        found = controls.defaults(name, **kept, **TASKS[name].defaults)
+        return _task_chosen(parts, name, found) | {parts.view: "paint"}
 
-    task.input(on_task, task, parts.outputs, **quiet)
+    kept = [parts.settings["model"], parts.settings["candidates"]]
+    task.input(on_task, [task, *kept], parts.outputs, **quiet)
     gr.on(
         [parts.canvas.input, task.change, *(control.change for control in values)],
         **_estimating(parts, options),
@@ -221,7 +224,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
 
     demo.load(on_load, parts.remembered, parts.outputs, **quiet)
     demo.load(None, js=SCRIPT.read_text("utf-8"))
-    kept = [parts.settings["model"], parts.settings["candidates"], parts.with_recipe]
+    kept = [*kept, parts.with_recipe]
     gr.on(
         [control.input for control in kept],
         None,
