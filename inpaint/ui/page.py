@@ -162,6 +162,11 @@ def _guide_buttons(parts: Parts, there: bool) -> Updates:
     return {parts.guide_remove: gr.update(visible=there)}
 
 
+def _nothing(parts: Parts) -> Updates:
+    """Change nothing; Gradio does not take an empty answer."""
+    return {parts.status: gr.skip()}
+
+
 # Settings
 
 
@@ -213,6 +218,8 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     model.input(on_model, [task, model], parts.outputs, **quiet)
 
     def on_load(remembered: dict[str, Any] | None, request: gr.Request) -> Updates:
+        if not request.query_params and not remembered:
+            return _nothing(parts)  # a visitor who is quick has changed something meanwhile
         kept = dict(remembered or {})
         with_recipe = kept.pop("recipe", True)
         name, found = address.settings_in(dict(request.query_params), kept)
@@ -433,7 +440,7 @@ def _wire_results(parts: Parts) -> None:
     def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
         run = session.visit.shown
         if session.job or run is None or event.index >= len(run.candidates):
-            return {}
+            return _nothing(parts)
         if session.draft is not None:
             taken = studio.merge(session, strokes, event.index)
             return {parts.canvas: taken, parts.status: say("merge_taken")}
@@ -488,7 +495,7 @@ def _wire_history(parts: Parts) -> None:
     def on_history(session: Session, event: gr.SelectData) -> Updates:
         runs = session.visit.runs
         if session.job or event.index > len(runs):
-            return {}
+            return _nothing(parts)
         run = runs[event.index - 1] if event.index else None
         drawing = session.visit.back_to(run)
         if run is None:
@@ -510,7 +517,7 @@ def _wire_history(parts: Parts) -> None:
     def on_delete(session: Session) -> Updates:
         run = session.visit.shown
         if session.job or run is None:
-            return {}
+            return _nothing(parts)
         session.visit.delete(run)
         session.cards.pop(run.number)
         return {parts.status: "", **_shown(parts, session)}
