@@ -56,7 +56,7 @@ def create_demo(options: Options) -> gr.Blocks:
         _wire_settings(parts, options, demo)
         _wire_running(parts, options, line)
         _wire_results(parts)
-        _wire_history(parts)
+        _wire_history(parts, options)
         _wire_downloads(parts)
     # Whoever waits for a turn does so inside a running event: see `inpaint.ui.turns`.
     demo.queue(max_size=None, default_concurrency_limit=options.queue + 2)
@@ -78,13 +78,15 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_upload(event: gr.EventData) -> Updates:
         return on_open(uploaded_file(event))
 
-    parts.canvas.upload(on_upload, outputs=parts.outputs, api_visibility="private")
+    parts.canvas.upload(on_upload, outputs=parts.outputs, api_visibility="private").then(
+        **_estimating(parts, options)
+    )
     parts.open_project.upload(
         lambda path: on_open(Path(path)),
         parts.open_project,
         parts.outputs,
         api_visibility="private",
-    )
+    ).then(**_estimating(parts, options))
 
     def on_mask(session: Session, event: gr.EventData) -> Updates:
         return {parts.canvas: studio.with_mask(session, uploaded_file(event))}
@@ -491,7 +493,7 @@ def _locked(parts: Parts, merging: bool) -> Updates:
 # History
 
 
-def _wire_history(parts: Parts) -> None:
+def _wire_history(parts: Parts, options: Options) -> None:
     def on_history(session: Session, event: gr.SelectData) -> Updates:
         runs = session.visit.runs
         if session.job or event.index > len(runs):
@@ -512,7 +514,9 @@ def _wire_history(parts: Parts) -> None:
             **_shown(parts, session, view="compare"),
         }
 
-    parts.history.select(on_history, parts.session, parts.outputs, **quiet)
+    parts.history.select(on_history, parts.session, parts.outputs, **quiet).then(
+        **_estimating(parts, options)
+    )
 
     def on_delete(session: Session) -> Updates:
         run = session.visit.shown

@@ -219,7 +219,9 @@ def run(
     settings = settings_of(task, controls)
     picture, guide = session.visit.picture, session.visit.guide
     row = TASKS[task]
-    used = drawing if row.mask != "unused" and drawing and not drawing.empty else None
+    used = drawing if row.mask != "unused" else None
+    if used and used.empty and (row.mask == "optional" or picture.alpha is not None):
+        used = None  # then the whole picture is meant, or its transparent pixels
     if guide is None and row.guide != "unused" and used and strokes.colored:
         guide = used.painted_on(picture)
 
@@ -403,7 +405,7 @@ def end_merging(session: Session) -> Sheet:
     """Keep the merge as a candidate and go back to the mask."""
     shown, draft, parked = session.visit.shown, session.draft, session.parked
     assert shown is not None and draft is not None
-    if "merged" in draft.recipe and draft not in shown.candidates:
+    if not any(draft is candidate for candidate in shown.candidates):
         shown.candidates.append(draft)
         shown.seams.append(reviewing.seam(draft))
         session.cards[shown.number].append(_card(draft.picture()))

@@ -19,7 +19,7 @@ from inpaint.ui.examples import examples
 from inpaint.ui.page import CSS, Options, create_demo
 
 pytestmark = pytest.mark.browser
-PATIENCE = 120_000
+PATIENCE = 40_000
 """Milliseconds that anything may take on a busy machine of two cores."""
 EXIF_MAKE = 271
 
@@ -39,7 +39,7 @@ def visit(page, address):
         tab.locator(".mask-canvas .invitation").wait_for()
         for name, value in parse_qs(query.lstrip("?")).items():
             if value[0].isdigit():
-                until(tab, f"document.querySelector('#{name} input').value == it", value[0])
+                until(tab, f"document.querySelector('#{name} input')?.value == it", value[0])
         return tab
 
     return open_page
