@@ -173,11 +173,12 @@ def _make_work(made: dict[str, Any]) -> None:
 
 def _make_controls(made: dict[str, Any]) -> None:
     row = TASKS[FIRST]
-    with gr.Row(elem_id="run"):
-        made["fill"] = gr.Button(row.title, variant="primary", elem_id="fill", min_width=120)
-        made["stop"] = gr.Button(say("stop"), elem_id="stop", interactive=False, min_width=80)
-    made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
-    made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
+    with gr.Column(elem_id="dock"):
+        with gr.Row(elem_id="run"):
+            made["fill"] = gr.Button(row.title, variant="primary", elem_id="fill", min_width=120)
+            made["stop"] = gr.Button(say("stop"), elem_id="stop", interactive=False, min_width=80)
+        made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
+        made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
     made["find"] = gr.Button(say("find"), visible=proposes(FIRST), elem_id="find", size="md")
     with gr.Column(visible=row.guide != "unused", elem_id="guide-box") as made["guide_box"]:
         made["guide_view"] = gr.HTML("", elem_id="guide-view")
