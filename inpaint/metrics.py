@@ -62,11 +62,12 @@ def seam(fill: Floats, mask: Mask) -> tuple[float, float]:
     seam, more with a visible edge and less with a blurred rim. (0, 0) where there is no contour.
     """
     away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    border, contour = _step_across(fill, mask), _step_across(fill, away <= OUTSIDE)
+    border, contour = step_across(fill, mask), step_across(fill, away <= OUTSIDE)
     return (0.0, 0.0) if border is None or contour is None else (border, contour)
 
 
-def _step_across(image: Floats, inside: Mask) -> float | None:
+def step_across(image: Floats, inside: Mask) -> float | None:
+    """Mean step between neighbours across the border of a region; None without a border."""
     steps = [
         np.abs(np.diff(image, axis=axis)).mean(2)[np.diff(inside, axis=axis)] for axis in (0, 1)
     ]

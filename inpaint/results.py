@@ -100,13 +100,14 @@ class Candidate:
                 patch.region.paste(alpha[..., None], solid, patch.alpha)
         return replace(self.original, pixels=pixels, alpha=alpha)
 
-    def encode(self, format: str) -> bytes:
-        """Encode the picture with its recipe in it. See `inpaint.pictures.encode`."""
-        return pictures.encode(self.picture(), format, text=self._text())
+    def encode(self, format: str, *, with_recipe: bool = True) -> bytes:
+        """Encode the picture, marked as edited, with its recipe. See `inpaint.pictures.encode`."""
+        text = self._text() if with_recipe else None
+        return pictures.encode(pictures.marked(self.picture()), format, text=text)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture with its recipe in it. See `inpaint.pictures.write`."""
-        return pictures.write(self.picture(), path, text=self._text())
+        """Write the picture, marked as edited, with its recipe. See `inpaint.pictures.write`."""
+        return pictures.write(pictures.marked(self.picture()), path, text=self._text())
 
     def _text(self) -> dict[str, str]:
         return {"inpaint": json.dumps(self.recipe)}

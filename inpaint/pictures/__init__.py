@@ -7,11 +7,13 @@ saved again keeps its own coefficients wherever nothing was changed.
 """
 
 from inpaint.pictures.picture import EXTENSIONS, MAX_PIXELS, Picture, PictureError, check_size
-from inpaint.pictures.reading import embedded_text, read
+from inpaint.pictures.provenance import has_manifest, marked
+from inpaint.pictures.reading import MAX_BYTES, embedded_text, read
 from inpaint.pictures.writing import encode, format_of, preview, save_format, write
 
 __all__ = [
     "EXTENSIONS",
+    "MAX_BYTES",
     "MAX_PIXELS",
     "Picture",
     "PictureError",
@@ -19,6 +21,8 @@ __all__ = [
     "embedded_text",
     "encode",
     "format_of",
+    "has_manifest",
+    "marked",
     "preview",
     "read",
     "save_format",

@@ -100,12 +100,17 @@ def add_to_xmp(xmp: bytes | None, text: Mapping[str, str]) -> bytes | None:
     """Put texts into an XMP packet, replacing those that an earlier edit put there."""
     if not text:
         return xmp
+    pairs = {**text_in_xmp(xmp or b""), **text}
+    body = "".join(f' inpaint:{key}="{escape(value)}"' for key, value in pairs.items())
+    return appended(_OUR_BLOCK.sub(b"", xmp or b""), _OURS + body.encode() + b"/>")
+
+
+def appended(xmp: bytes | None, description: bytes) -> bytes:
+    """Put an `rdf:Description` at the end of an XMP packet, or of a new one."""
     if not xmp or b"</rdf:RDF>" not in xmp:
         xmp = _XMP_START + _XMP_END
-    pairs = {**text_in_xmp(xmp), **text}
-    body = "".join(f' inpaint:{key}="{escape(value)}"' for key, value in pairs.items())
-    head, _, tail = _OUR_BLOCK.sub(b"", xmp).rpartition(b"</rdf:RDF>")
-    return head + _OURS + body.encode() + b"/></rdf:RDF>" + tail
+    head, _, tail = xmp.rpartition(b"</rdf:RDF>")
+    return head + description + b"</rdf:RDF>" + tail
 
 
 def text_in_xmp(data: bytes) -> dict[str, str]:

@@ -1,115 +1,110 @@
-"""The controls of a fill: one for each setting that the page offers."""
+"""The controls, drawn from the tables: one for each setting, shown where the task has a use for it.
+
+The title, tip and range of a control are those of its row in `inpaint.settings.OPTIONS`.
+"""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
-from inpaint.catalog import MODELS
-from inpaint.settings import SAMPLERS, Settings
-from inpaint.ui import studio
+from inpaint import models
+from inpaint.settings import OPTIONS, SAMPLERS, Option, SamplerDefaults
+from inpaint.tasks import TASKS, settled
+from inpaint.ui.words import say
 
-DEFAULT = Settings()
+MAIN = ("model", "steps", "strength", "resample", "candidates")
+ADVANCED = ("sampler", "jump", "eta", "grow", "feather")
+COMMON = (*MAIN, *ADVANCED)
+"""The settings that every task has."""
+APART = ("task", "seed")
+PARTICULAR = tuple(name for name in OPTIONS if name not in (*COMMON, *APART))
+"""The settings that only some tasks or models have a use for."""
+FOR_MODELS: dict[str, Callable[[models.ModelSpec], bool]] = {
+    "prompt": lambda spec: spec.prompt,
+    "negative": lambda spec: spec.negative,
+    "guidance": lambda spec: bool(spec.pipeline),
+    "scheduler": lambda spec: bool(spec.pipeline),
+}
+"""Those that depend on the model."""
+NAMES = (*PARTICULAR, *COMMON)
+"""The settings that the page sends with a run, in this order."""
+CHOICES: dict[str, tuple[Any, ...]] = {"scale": (2, 4)}
+ASPECTS = ("", "1:1", "4:3", "3:2", "16:9", "3:4", "2:3", "9:16")
+SAMPLER_DEFAULTS = tuple(SamplerDefaults.__slots__[1:])
+"""The settings that follow the choice of a sampler."""
 
 
-def make_settings() -> dict[str, Any]:
-    """Make the controls; their names are those of `Settings`."""
-    made: dict[str, Any] = {
-        "steps": gr.Slider(
-            1,
-            50,
-            DEFAULT.steps,
-            step=1,
-            label="Steps",
-            info="More steps take longer and settle more detail.",
-            elem_id="steps",
-        ),
-        "strength": gr.Slider(
-            0.05,
-            1,
-            DEFAULT.strength,
-            step=0.05,
-            label="Noise strength",
-            info="1 invents the area anew; less keeps more of what is there.",
-            elem_id="strength",
-        ),
-        "resample": gr.Slider(
-            1,
-            10,
-            DEFAULT.resample,
-            step=1,
-            label="Resample count",
-            info="Goes back and forth this often to fit the fill to its surroundings.",
-            elem_id="resample",
-        ),
-        "candidates": gr.Slider(
-            1,
-            8,
-            DEFAULT.candidates,
-            step=1,
-            label="Candidates",
-            info="Different fills to choose from.",
-            elem_id="candidates",
-        ),
-    }
-    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        names = [(spec.title, name) for name, spec in MODELS.items() if spec.here()]
-        tips = " ".join(f"{spec.title}: {spec.tip}" for spec in MODELS.values() if spec.here())
-        made["model"] = gr.Radio(names, value=DEFAULT.model, label="Model", info=tips)
-        made["sampler"] = gr.Dropdown(
-            [(sampler.title, name) for name, sampler in SAMPLERS.items()],
-            value=DEFAULT.sampler,
-            label="Sampler",
-            info="How noise is turned into a picture, step by step.",
+def defaults(task: str, **values: Any) -> dict[str, Any]:
+    """Return the values that the controls begin with for a task, and for a model if given."""
+    own = models.defaults(values["model"]) if "model" in values else {}
+    return settled({"task": task, **own, **values}).as_dict()
+
+
+def is_shown(name: str, task: str, model: str) -> bool:
+    """Whether a task with a model has a use for a setting."""
+    if name in COMMON or name in TASKS[task].controls:
+        return True
+    spec = models.listed().get(model)
+    return spec is not None and name in FOR_MODELS and FOR_MODELS[name](spec)
+
+
+def offered() -> dict[str, models.ModelSpec]:
+    """Return the models that can be used as this machine is."""
+    return {name: spec for name, spec in models.listed().items() if spec.here()}
+
+
+def make_particular(task: str) -> dict[str, Any]:
+    """Make the controls that only some tasks have."""
+    return {name: _control(name, task) for name in PARTICULAR}
+
+
+def make_main(task: str) -> dict[str, Any]:
+    """Make the controls that are always in sight."""
+    return {name: _control(name, task) for name in MAIN}
+
+
+def make_advanced(task: str) -> dict[str, Any]:
+    """Make the controls for those who want to know."""
+    return {name: _control(name, task) for name in ADVANCED}
+
+
+def updates(task: str, values: Mapping[str, Any]) -> list[Any]:
+    """Show a task's controls with these values, in the order of `NAMES`."""
+    return [
+        gr.update(
+            value=values[name],
+            visible=is_shown(name, task, values["model"]),
+            **model_tip(name, values[name]),
         )
-        made["jump"] = gr.Slider(
-            1, 50, DEFAULT.jump, step=1, label="Jump length", info="Steps it goes back each time."
-        )
-        made["eta"] = gr.Slider(
-            0,
-            1,
-            DEFAULT.eta,
-            step=0.05,
-            label="Fresh noise (eta)",
-            info="Noise added at every step; more gives livelier texture.",
-        )
-        made["grow"] = gr.Slider(
-            0,
-            64,
-            DEFAULT.grow,
-            step=1,
-            label="Grow mask",
-            info="Pixels by which the painted area is widened, to take in soft edges.",
-        )
-        made["feather"] = gr.Slider(
-            0,
-            64,
-            DEFAULT.feather,
-            step=1,
-            label="Feather",
-            info="Pixels over which the fill blends in, inside the widened area.",
-        )
-    return made
+        for name in NAMES
+    ]
 
 
 def make_seed() -> tuple[gr.Number, gr.Checkbox]:
     """Make the seed with its dice, and the lock that keeps it between runs."""
+    option = OPTIONS["seed"]
     with gr.Row(elem_id="seed-row"):
         seed = gr.Number(
-            DEFAULT.seed,
-            label="Seed",
+            0,
+            label=option.title,
             precision=0,
-            minimum=0,
-            maximum=2**32 - 1,
-            info="The same seed gives the same fill.",
+            minimum=option.low,
+            maximum=option.high,
+            info=option.tip,
             elem_id="seed",
             scale=3,
+            min_width=120,
         )
-        dice = gr.Button("Roll", elem_id="dice", scale=0, min_width=70)
-        locked = gr.Checkbox(False, label="Keep", elem_id="lock", scale=1, min_width=90)
+        dice = gr.Button(say("roll"), elem_id="dice", scale=0, min_width=64)
+        locked = gr.Checkbox(
+            False, label=say("keep_seed"), elem_id="lock", scale=1, min_width=84, container=False
+        )
     dice.click(
-        lambda: studio.new_seed(False, 0),
+        lambda: new_seed(False, 0),
         None,
         seed,
         queue=False,
@@ -117,3 +112,65 @@ def make_seed() -> tuple[gr.Number, gr.Checkbox]:
         api_visibility="private",
     )
     return seed, locked
+
+
+def new_seed(locked: bool, seed: float | None) -> float | None:
+    """Return the seed to use: the same if locked, else another."""
+    return seed if locked else random.randrange(2**32)
+
+
+def sampler_defaults(name: str) -> list[float]:
+    """Return the settings that suit a sampler, in the order of `SAMPLER_DEFAULTS`."""
+    return [getattr(SAMPLERS[name], setting) for setting in SAMPLER_DEFAULTS]
+
+
+def _control(name: str, task: str) -> Any:
+    option, values = OPTIONS[name], defaults(task)
+    value = values[name]
+    common: dict[str, Any] = {
+        "label": option.title,
+        "info": option.tip,
+        "elem_id": name,
+        "visible": is_shown(name, task, values["model"]),
+    }
+    if name in CHOICES:
+        return gr.Radio(list(CHOICES[name]), value=value, **common)
+    if name == "model":
+        common |= model_tip(name, value)
+        return gr.Dropdown(value=value, filterable=False, **common)
+    if name == "sampler":
+        samplers = [(sampler.title, key) for key, sampler in SAMPLERS.items()]
+        return gr.Dropdown(samplers, value=value, filterable=False, **common)
+    if name == "aspect":
+        return gr.Dropdown(list(ASPECTS), value=value, allow_custom_value=True, **common)
+    if option.kind is str:
+        lines = 2 if name == "prompt" else 1
+        return gr.Textbox(value, lines=lines, max_length=int(option.high), **common)
+    if value is None:
+        return gr.Number(
+            None,
+            minimum=option.low,
+            maximum=option.high,
+            placeholder=say("automatic"),
+            **common,
+        )
+    high, step = option.usual or option.high, _step(option)
+    low = option.low + step if option.above else option.low
+    return gr.Slider(low, high, value, step=step, buttons=["reset"], **common)
+
+
+def _step(option: Option) -> float:
+    if option.kind is int:
+        return 1
+    return 0.05 if option.high <= 1 else 0.1
+
+
+def model_tip(name: str, value: Any) -> dict[str, Any]:
+    """Return the models that can be chosen, and a tip for the one that is; nothing for others."""
+    if name != "model":
+        return {}
+    here = offered()
+    return {
+        "choices": [(spec.title, key) for key, spec in here.items()],
+        "info": here[value].tip if value in here else OPTIONS["model"].tip,
+    }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from inpaint.masks import Strokes
 
@@ -14,11 +15,13 @@ FOLDER = Path(__file__).parents[2] / "assets" / "examples"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture, what to do with it, and the strokes that do it."""
+    """A picture, what to do with it, and the strokes and settings that do it."""
 
     picture: Path
     title: str
     strokes: Strokes
+    task: str = "fill"
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -28,6 +31,12 @@ def examples() -> tuple[Example, ...]:
     if not index.is_file():
         return ()
     return tuple(
-        Example(FOLDER / item["picture"], item["title"], Strokes.parse(item["mask"]))
+        Example(
+            FOLDER / item["picture"],
+            item["title"],
+            Strokes.parse(item["mask"]),
+            item.get("task", "fill"),
+            item.get("settings", {}),
+        )
         for item in json.loads(index.read_text(encoding="utf-8"))
     )

@@ -34,6 +34,15 @@ class Job:
         """End the work at its next step."""
         self._stop.set()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    def wait(self) -> None:
+        """Wait a moment, or less if it is told to stop."""
+        self._stop.wait(POLL)
+
     def moments(self) -> Iterator[Moment | None]:
         """Start, and yield the latest moment as it comes, None while there is no new one.
 

@@ -1,12 +1,11 @@
-"""The page's handlers: they translate events into calls of the package, and compute nothing."""
+"""What the page's handlers ask of the package: they translate, and compute nothing."""
 
 from __future__ import annotations
 
 import io
 import logging
-import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,55 +15,52 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from inpaint import editing, pictures
-from inpaint.catalog import MODELS
+from inpaint import editing, masks, pictures, project, reviewing
 from inpaint.editing import Candidate, Moment, Result
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
-from inpaint.settings import SAMPLERS
-from inpaint.ui.canvas import Sheet, preview, uploaded_file
+from inpaint.tasks import TASKS
+from inpaint.ui.canvas import Sheet, preview
+from inpaint.ui.controls import NAMES, is_shown, offered
 from inpaint.ui.examples import Example
 from inpaint.ui.job import Job
+from inpaint.ui.turns import Line, LineFull
+from inpaint.ui.words import say
+from inpaint.visit import Drawing, Run, Visit
 
 WORK_COPY = 2048
 """Long side in pixels of what the browser gets to see of a picture."""
+COMPARED = 1600
+"""Long side in pixels of the pictures that are compared."""
 CARD = 512
 """Long side in pixels of a card in the gallery."""
 GALLERY = 12
 """Previews kept in the gallery; later ones replace every other one."""
-CONTROLS = (
-    "steps",
-    "strength",
-    "resample",
-    "candidates",
-    "model",
-    "sampler",
-    "jump",
-    "eta",
-    "grow",
-    "feather",
-)
-"""The settings that the page sends with a fill, in this order; the seed goes apart."""
-
-SAMPLER_DEFAULTS = ("steps", "resample", "jump", "eta")
-"""The settings that follow the choice of a sampler."""
+VARIED = 0.5
+"""Noise strength of "more like this"."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
-    """What one open tab works on."""
+    """What one open tab works on.
 
-    picture: Picture
-    name: str
-    candidates: list[Candidate] = field(default_factory=list)
-    chosen: int = 0
+    Attributes
+    ----------
+    job
+        The run that is going on.
+    cards
+        Of each run, by its number, a small JPEG of each candidate.
+    draft, parked
+        While candidates are merged: the result so far, and the mask to come back to.
+    """
+
+    visit: Visit
     job: Job | None = None
-
-    def current(self) -> Picture:
-        """Return the original with the chosen candidate in it."""
-        return self.candidates[self.chosen].picture()
+    cards: dict[int, list[bytes]] = field(default_factory=dict)
+    draft: Candidate | None = None
+    parked: Drawing | None = None
 
 
 def sorry(sentence: str) -> gr.Error:
@@ -72,100 +68,240 @@ def sorry(sentence: str) -> gr.Error:
     return gr.Error(sentence, print_exception=False)
 
 
-def opened(path: Path | str, name: str, max_pixels: int) -> Session:
-    """Open a file as a new session; what is wrong with it becomes one sentence on the page."""
+# Opening
+
+
+def opened(path: Path, max_pixels: int) -> tuple[Session, Drawing | None]:
+    """Open a picture or a project; what is wrong with it becomes one sentence on the page."""
+    if path.stat().st_size > pictures.MAX_BYTES:
+        raise sorry(say("too_large"))
+    data = path.read_bytes()
     try:
-        return Session(pictures.read(path, max_pixels=max_pixels), name)
-    except pictures.PictureError as error:
+        if project.is_project(data):
+            visit, drawing = project.open_project(data, max_pixels=max_pixels)
+        else:
+            picture = pictures.read(data, max_pixels=max_pixels)
+            visit, drawing = Visit.begin(path.stem, data, picture), None
+    except ValueError as error:
         raise sorry(str(error)) from None
+    session = Session(visit)
+    for run in visit.runs:
+        session.cards[run.number] = [_card(c.picture()) for c in run.candidates]
+    return session, drawing
 
 
-def sheet(picture: Picture, strokes: Strokes | None = None) -> Sheet:
-    """Make what the canvas shows of a picture."""
-    return Sheet(pictures.preview(picture, WORK_COPY), picture.size, strokes)
-
-
-def from_upload(event: gr.EventData, max_pixels: int) -> tuple[Sheet, Session]:
-    """Open the file that the canvas received."""
-    path = uploaded_file(event)
-    session = opened(path, path.stem, max_pixels)
-    return sheet(session.picture), session
-
-
-def from_example(example: Example) -> tuple[Sheet, Session]:
+def from_example(example: Example) -> tuple[Session, Drawing]:
     """Open an example with its ready mask."""
-    session = opened(example.picture, example.picture.stem, pictures.MAX_PIXELS)
-    return sheet(session.picture, example.strokes), session
+    session, _ = opened(example.picture, pictures.MAX_PIXELS)
+    return session, Drawing(example.strokes)
 
 
-def settings_of(controls: tuple[Any, ...]) -> dict[str, Any]:
-    """Name the values of the controls; the models on the page are those of the list alone."""
-    settings = dict(zip(CONTROLS, controls, strict=True))
-    if settings["model"] not in MODELS:
-        raise sorry(f"Choose a model of the list: {', '.join(MODELS)}.")
-    return settings
+def sheet(session: Session, drawing: Drawing | None = None) -> Sheet:
+    """Make what the canvas shows: the picture that is painted on, and a mask."""
+    visit = session.visit
+    strokes = drawing.strokes if drawing else None
+    return Sheet(
+        pictures.preview(visit.picture, WORK_COPY), visit.picture.size, strokes, visit.base
+    )
 
 
-def estimate(strokes: Strokes | None, device: str, *controls: Any) -> str:
-    """Say what a fill would cost; empty while there is nothing to fill."""
-    if strokes is None or not strokes.strokes:
+def with_mask(session: Session, path: Path) -> Sheet:
+    """Put a mask from a file under the strokes."""
+    try:
+        session.visit.base = masks.read(path, session.visit.picture.size)
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return sheet(session)
+
+
+def find(session: Session | None, task: str, *controls: Any) -> Sheet:
+    """Put the mask that the task proposes under the strokes, to be corrected."""
+    if session is None:
+        raise sorry(say("open_first"))
+    visit = session.visit
+    try:
+        visit.base = editing.proposal(visit.picture, **settings_of(task, controls))
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return sheet(session)
+
+
+def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
+    """Take a second picture."""
+    if session is None:
+        raise sorry(say("open_first"))
+    try:
+        session.visit.guide = pictures.read(path, max_pixels=max_pixels)
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return session.visit.guide
+
+
+def drawing_of(session: Session, strokes: Strokes | None) -> Drawing | None:
+    """Return the mask as it is painted; None where there is nothing on the canvas."""
+    if strokes is None or session.draft is not None:
+        return session.parked
+    if strokes.size != session.visit.picture.size:
+        raise sorry(say("other_mask"))
+    return Drawing(strokes, session.visit.base)
+
+
+# Running
+
+
+def settings_of(task: str, controls: tuple[Any, ...]) -> dict[str, Any]:
+    """Name the values of the controls that the task has; the models are those of the list alone."""
+    named = dict(zip(NAMES, controls, strict=True))
+    if task not in TASKS:
+        raise sorry(f"Choose a task of the list: {', '.join(TASKS)}.")
+    model = named["model"]
+    if model not in offered():
+        raise sorry(say("which_model", models=", ".join(offered())))
+    used = {key: value for key, value in named.items() if is_shown(key, task, model)}
+    return {"task": task, **used}
+
+
+def estimate(
+    strokes: Strokes | None,
+    session: Session | None,
+    device: str,
+    task: str,
+    *controls: Any,
+) -> str:
+    """Say what a run would cost; empty while there is nothing to do."""
+    if session is None or strokes is None or session.draft is not None:
+        return ""
+    picture = session.visit.picture
+    if strokes.size != picture.size:
+        return ""
+    drawing = Drawing(strokes, session.visit.base)
+    if TASKS[task].mask == "needed" and drawing.empty:
         return ""
     try:
-        cost = editing.estimate(strokes.size, strokes, device=device, **settings_of(controls))
+        cost = editing.estimate(
+            picture,
+            None if drawing.empty else drawing.mask(),
+            guide=session.visit.guide,
+            device=device,
+            **settings_of(task, controls),
+        )
     except ValueError as error:
         return str(error)
-    places = "1 place" if cost.regions == 1 else f"{cost.regions} places"
-    return f"{cost.evaluations} evaluations in {places}, about {duration(cost.seconds)}"
+    places = say("one_place") if cost.regions == 1 else say("places", count=cost.regions)
+    return say("cost", evaluations=cost.evaluations, places=places, time=duration(cost.seconds))
 
 
 def duration(seconds: float) -> str:
     """Seconds as people say them."""
     if seconds < 1:
-        return "a second"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        return say("a_second")
+    if seconds < 90:
+        return say("seconds", count=round(seconds))
+    return say("minutes", count=round(seconds / 60))
 
 
-def sampler_defaults(name: str) -> list[float]:
-    """Return the settings that suit a sampler, in the order of `SAMPLER_DEFAULTS`."""
-    return [getattr(SAMPLERS[name], setting) for setting in SAMPLER_DEFAULTS]
+Progress = Callable[[Moment], None]
 
 
-def new_seed(locked: bool, seed: float | None) -> float | None:
-    """Return the seed to use: the same if locked, else another."""
-    return seed if locked else random.randrange(2**32)
-
-
-def fill(
-    strokes: Strokes | None, session: Session | None, seed: Any, device: str, *controls: Any
-) -> Iterator[Moment | Result | None]:
-    """Run a fill; yield moments, None as signs of life, and at last the result."""
+def run(
+    strokes: Strokes | None,
+    session: Session | None,
+    line: Line,
+    device: str,
+    seed: Any,
+    task: str,
+    *controls: Any,
+) -> Iterator[int | Moment | Run | None]:
+    """Run what is asked for: yields how many are ahead, moments, and at last the run."""
     if session is None or strokes is None:
-        raise sorry("Open a picture first: drop one on the canvas or take an example.")
-    if strokes.size != session.picture.size:
-        raise sorry("The mask belongs to another picture; paint it again.")
-    settings = settings_of(controls)
-    job = Job(
-        lambda progress: editing.edit(
-            session.picture, strokes, device=device, progress=progress, seed=seed, **settings
+        raise sorry(say("open_first"))
+    drawing = drawing_of(session, strokes)
+    settings = settings_of(task, controls)
+    picture, guide = session.visit.picture, session.visit.guide
+    row = TASKS[task]
+    used = drawing if row.mask != "unused" else None
+    if used and used.empty and (row.mask == "optional" or picture.alpha is not None):
+        used = None  # then the whole picture is meant, or its transparent pixels
+    if guide is None and row.guide != "unused" and used and strokes.colored:
+        guide = used.painted_on(picture)
+
+    def work(progress: Progress) -> Result:
+        mask = used.mask() if used else None
+        return editing.edit(
+            picture,
+            mask,
+            guide=guide,
+            device=device,
+            progress=progress,
+            seed=seed,
+            **settings,
         )
-    )
-    session.job = job
+
+    yield from _worked(session, line, work, used, picture)
+
+
+def more_like(session: Session, line: Line, device: str, seed: int) -> Iterator[Any]:
+    """Run the chosen candidate's settings again, from it, with other seeds and less noise."""
+    shown = session.visit.shown
+    if shown is None:
+        raise sorry(say("open_first"))
+    candidate = shown.candidates[shown.chosen]
+    settings = {**shown.settings, "seed": seed, "strength": VARIED, "grow": 0}
+    settings["candidates"] = max(settings["candidates"], 3)
+    if TASKS[settings["task"]].mask == "unused":
+        raise sorry(say("cannot_vary"))
+
+    def work(progress: Progress) -> Result:
+        return editing.edit(
+            candidate.picture(),
+            reviewing.touched(candidate),
+            guide=session.visit.guide,
+            device=device,
+            progress=progress,
+            **settings,
+        )
+
+    yield from _worked(session, line, work, shown.drawing, shown.before)
+
+
+def _worked(
+    session: Session,
+    line: Line,
+    work: Callable[[Progress], Result],
+    drawing: Drawing | None,
+    before: Picture,
+) -> Iterator[int | Moment | Run | None]:
+    if session.job:
+        raise sorry(say("running"))
+    session.job = job = Job(work)
     try:
-        yield from job.moments()
+        with line.place() as ahead:
+            while (count := ahead()) and not job.stopped:
+                yield count
+                job.wait()
+            if job.stopped:
+                return
+            yield 0
+            yield from job.moments()
         result = job.result()
+    except LineFull:
+        raise sorry(say("full")) from None
     except (ValueError, MemoryError) as error:
         raise sorry(str(error)) from None
     except Exception:
-        log.exception("fill failed")
-        raise sorry("Something went wrong; the picture is unchanged. Try again.") from None
+        log.exception("the run failed")
+        raise sorry(say("failed")) from None
     finally:
         session.job = None
-    session.candidates, session.chosen = result.candidates, 0
-    yield result
+    time = duration(result.seconds)
+    said = say("done" if result.finished else "stopped", time=time)
+    made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]))
+    session.cards[made.number] = [_card(c.picture()) for c in made.candidates]
+    yield made
 
 
 def stop(session: Session | None) -> None:
-    """End the running fill at its next step."""
+    """End the run at its next step."""
     if session and session.job:
         session.job.stop()
 
@@ -174,86 +310,199 @@ def views(moment: Moment) -> tuple[dict[str, object], str]:
     """Return the estimate as it stands: a preview for the canvas, a card for the gallery."""
     box, array = moment.preview()
     image = Image.fromarray(array)
-    return preview(image, box), thumbnail(image)
+    card = image.copy()
+    card.thumbnail((CARD, CARD))
+    return preview(image, box), cached(_jpeg(card), "preview.jpg")
 
 
 def progress_text(moment: Moment) -> str:
-    """Say how far a fill is."""
-    return (
-        f"{moment.stage.capitalize()}: step {moment.number} of {moment.total}, "
-        f"{duration(moment.seconds_left)} left"
-    )
+    """Say how far a run is."""
+    left = duration(moment.seconds_left)
+    stage = moment.stage.capitalize()
+    return say("step", stage=stage, number=moment.number, total=moment.total, left=left)
 
 
-def thumbnail(image: Image.Image) -> str:
-    """Store a small copy where the gallery finds it, and return its path."""
-    image = image.copy()
-    image.thumbnail((CARD, CARD))
-    return _cached(_jpeg(image), "preview.jpg")
+# Results
 
 
-def candidate_cards(session: Session) -> list[tuple[str, str]]:
-    """Thumbnails of the candidates with their seeds."""
-    return [
-        (thumbnail(pictures.preview(c.picture(), CARD)), f"seed {c.recipe['settings']['seed']}")
-        for c in session.candidates
-    ]
+def candidate_cards(session: Session, run: Run) -> list[tuple[str, str]]:
+    """Thumbnails of the candidates, each with what tells it apart."""
+    found = []
+    for index, candidate in enumerate(run.candidates):
+        seed = candidate.recipe["settings"]["seed"]
+        if "merged" in candidate.recipe:
+            caption = say("merged")
+        elif index == 0 and len(run.candidates) > 1 and run.seams[0]:
+            caption = say("best", seed=seed)
+        else:
+            caption = say("seed", seed=seed)
+        found.append((cached(session.cards[run.number][index], "candidate.jpg"), caption))
+    return found
 
 
-def before_after(session: Session) -> tuple[str, str]:
+def history_cards(session: Session) -> list[tuple[str, str]]:
+    """Thumbnails of the original and of each run's chosen candidate."""
+    visit = session.visit
+    found = [(cached(_card(visit.original), "original.jpg"), say("original"))]
+    for run in visit.runs:
+        title = TASKS[run.settings["task"]].title if run.settings["task"] in TASKS else "?"
+        card = session.cards[run.number][run.chosen]
+        found.append((cached(card, "result.jpg"), f"{run.number} · {title}"))
+    return found
+
+
+def before_after(run: Run) -> tuple[str, str]:
     """Store the pair that the slider compares."""
-    pair = (session.picture, session.current())
-    first, second = (_cached(_jpeg(pictures.preview(p, 1600)), "compare.jpg") for p in pair)
+    candidate = run.candidates[run.chosen]
+    after = candidate.picture()
+    before = run.before if run.before.size == after.size else candidate.original
+    first, second = (_large(pictures.preview(picture, COMPARED)) for picture in (before, after))
     return first, second
 
 
-def downloads(session: Session) -> tuple[str, str, str | None]:
-    """Write the chosen candidate in its own format, and as PNG where that format is lossy.
+def how_sure(run: Run) -> str | None:
+    """Store the drawing of where the candidates differ; None for a single one."""
+    if len(run.candidates) < 2:
+        return None
+    whole = [candidate.picture() for candidate in run.candidates]
+    drawing = reviewing.uncertainty(whole, reviewing.touched(run.candidates[0]), COMPARED)
+    return _large(Image.fromarray(drawing))
 
-    Returns what to call the first file, and the paths of both.
-    """
-    candidate, extras = session.candidates[session.chosen], session.picture.extras
-    own = pictures.save_format(session.picture)
-    lossy = own == "JPEG" or (own == "WEBP" and not extras.get("lossless"))
-    name = f"{session.name}-filled"
-    suffix = next(end for end, format in pictures.EXTENSIONS.items() if format == own)
-    label = f"Download {own}"
-    if lossy:
-        label += " (only around the edit re-encoded)" if "jpeg" in extras else " (re-encoded)"
+
+def is_tight(run: Run) -> bool:
+    """Whether to offer a wider mask."""
+    return TASKS[run.settings["task"]].mask == "needed" and reviewing.is_tight(
+        run.candidates[run.chosen]
+    )
+
+
+def begin_merging(session: Session, strokes: Strokes | None) -> Sheet:
+    """Put the chosen candidate on the canvas, to be painted on."""
+    shown = session.visit.shown
+    assert shown is not None
+    session.parked = drawing_of(session, strokes)
+    session.draft = shown.candidates[shown.chosen]
+    return _draft_sheet(session)
+
+
+def merge(session: Session, strokes: Strokes | None, index: int) -> Sheet:
+    """Take the painted part from another candidate."""
+    shown, draft = session.visit.shown, session.draft
+    assert shown is not None and draft is not None
+    where = masks.rasterize(strokes) if strokes else None
+    if where is None or where.shape != draft.original.pixels.shape[:2] or not where.any():
+        raise sorry(say("merging"))
+    if not (where & reviewing.touched(draft)).any():
+        raise sorry(say("merge_nothing"))
     try:
-        first = _cached(candidate.encode(own), name + suffix)
-        return label, first, _cached(candidate.encode("PNG"), f"{name}.png") if lossy else None
+        session.draft = reviewing.merged(draft, shown.candidates[index], where)
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return _draft_sheet(session)
+
+
+def end_merging(session: Session) -> Sheet:
+    """Keep the merge as a candidate and go back to the mask."""
+    shown, draft, parked = session.visit.shown, session.draft, session.parked
+    assert shown is not None and draft is not None
+    if not any(draft is candidate for candidate in shown.candidates):
+        shown.candidates.append(draft)
+        shown.seams.append(reviewing.seam(draft))
+        session.cards[shown.number].append(_card(draft.picture()))
+        shown.chosen = len(shown.candidates) - 1
+    session.draft = session.parked = None
+    return sheet(session, parked)
+
+
+def _draft_sheet(session: Session) -> Sheet:
+    assert session.draft is not None
+    picture = session.draft.picture()
+    return Sheet(pictures.preview(picture, WORK_COPY), picture.size)
+
+
+# Downloads
+
+
+def own_label(session: Session) -> tuple[str, bool]:
+    """Name the download in the picture's own format, and whether that loses anything."""
+    picture = session.visit.original
+    own, extras = pictures.save_format(picture), picture.extras
+    lossy = own == "JPEG" or (own == "WEBP" and not extras.get("lossless"))
+    how = say("around" if "jpeg" in extras else "reencoded") if lossy else ""
+    return say("download", format=own) + how, lossy
+
+
+def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
+    """Write the chosen candidate, marked as partly generated; None for its own format."""
+    shown = session.visit.shown
+    if shown is None:
+        raise sorry(say("open_first"))
+    candidate = shown.candidates[shown.chosen]
+    own = format or pictures.save_format(session.visit.original)
+    suffix = next(end for end, name in pictures.EXTENSIONS.items() if name == own)
+    try:
+        data = candidate.encode(own, with_recipe=with_recipe)
     except (pictures.PictureError, OSError) as error:
         raise sorry(str(error)) from None
+    return cached(data, f"{session.visit.name}-{shown.settings['task']}{suffix}")
 
 
-def proceed(session: Session) -> tuple[Sheet, Session]:
-    """Make the chosen candidate the picture to go on with."""
-    following = Session(session.current(), session.name)
-    return sheet(following.picture), following
+def mask_file(session: Session | None, strokes: Strokes | None) -> str:
+    """Write the mask as a PNG, white where it is painted."""
+    drawing = drawing_of(session, strokes) if session else None
+    if session is None or drawing is None:
+        raise sorry(say("open_first"))
+    data = pictures.encode(pictures.read(drawing.mask()), "PNG")
+    return cached(data, f"{session.visit.name}-mask.png")
+
+
+def project_file(session: Session | None, strokes: Strokes | None) -> str:
+    """Write the visit as a project."""
+    if session is None:
+        raise sorry(say("open_first"))
+    data = project.save(session.visit, drawing_of(session, strokes))
+    return cached(data, f"{session.visit.name}-project.zip")
+
+
+# This machine
 
 
 def warm_up(device: str) -> None:
     """Load what the first fill needs and measure this machine, beside the starting page."""
 
     def work() -> None:
-        mask = Strokes.parse(
-            {
-                "width": 64,
-                "height": 64,
-                "strokes": [{"tool": "brush", "radius": 6, "points": [[32, 32]]}],
-            }
-        )
+        stroke = {"tool": "brush", "radius": 6, "points": [[32, 32]]}
+        mask = Strokes.parse({"width": 64, "height": 64, "strokes": [stroke]})
         editing.estimate((64, 64), mask, device=device)
 
     threading.Thread(target=work, daemon=True).start()
+
+
+def cached(data: bytes, name: str) -> str:
+    """Put a file where the browser may fetch it from, and return its path."""
+    return str(save_bytes_to_cache(data, name, cache_dir=get_upload_folder()))
+
+
+def thumbnail(picture: Picture) -> str:
+    """Store a small copy of a picture."""
+    return cached(_card(picture), "second.jpg")
+
+
+def _large(image: Image.Image) -> str:
+    """Store a picture that fills its place: the page enlarges none."""
+    scale = COMPARED / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    profile = image.info.get("icc_profile")
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    image.info["icc_profile"] = profile
+    return cached(_jpeg(image), "large.jpg")
+
+
+def _card(picture: Picture) -> bytes:
+    return _jpeg(pictures.preview(picture, CARD))
 
 
 def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88, icc_profile=image.info.get("icc_profile"))
     return buffer.getvalue()
-
-
-def _cached(data: bytes, name: str) -> str:
-    return str(save_bytes_to_cache(data, name, cache_dir=get_upload_folder()))

@@ -114,4 +114,4 @@ def screenshot(tmp_path: Path) -> Callable[[Page, str], None]:
     """Save screenshot(tab, name) in $INPAINT_SCREENSHOTS, or with the test's temporary files."""
     folder = Path(os.environ.get("INPAINT_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
-    return lambda tab, name: tab.screenshot(path=folder / f"{name}.png")
+    return lambda tab, name: tab.screenshot(path=folder / f"{name}.png", full_page=True)

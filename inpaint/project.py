@@ -1,0 +1,281 @@
+"""Project files: a visit as a ZIP, to be opened again later or elsewhere.
+
+The ZIP holds the opened file as it was, `project.json`, and for every picture that came of it what
+differs from the original: one bit a pixel, and the values of those pixels. Every entry is read by
+a name that is known beforehand, and only after its size was found to be what the JSON makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inpaint import masks, pictures
+from inpaint.masks import Strokes
+from inpaint.pictures import Picture
+from inpaint.regions import Region
+from inpaint.results import Candidate, Patch
+from inpaint.visit import MAX_RUNS, Drawing, Run, Visit
+
+VERSION = 1
+MAX_STORY = 32 << 20  # bytes of project.json
+MAX_PICTURES = 600
+MAX_BYTES = 4 << 30  # unpacked, in all
+STORY, ORIGINAL = "project.json", "original"
+Mask = NDArray[np.bool_]
+
+
+class ProjectError(ValueError):
+    """A project file cannot be opened; the message is a sentence."""
+
+
+def save(visit: Visit, drawing: Drawing | None) -> bytes:
+    """Pack a visit and the mask that is being painted."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=4) as archive:
+        packer = _Packer(archive, visit.original)
+        story = {
+            "inpaint_project": VERSION,
+            "name": visit.name,
+            "picture": packer.picture(visit.picture),
+            "drawing": packer.drawing(drawing),
+            "shown": visit.runs.index(visit.shown) if visit.shown else None,
+            "runs": [
+                {
+                    "number": run.number,
+                    "before": packer.picture(run.before),
+                    "drawing": packer.drawing(run.drawing),
+                    "candidates": [
+                        {"picture": packer.picture(c.picture()), "recipe": c.recipe}
+                        for c in run.candidates
+                    ],
+                    "seams": run.seams,
+                    "receipt": run.receipt,
+                    "said": run.said,
+                    "chosen": run.chosen,
+                }
+                for run in visit.runs
+            ],
+        }
+        story["pictures"] = packer.pictures
+        original = visit.source or pictures.encode(visit.original)
+        archive.writestr(ORIGINAL, original, zipfile.ZIP_STORED)
+        archive.writestr(STORY, json.dumps(story))
+    return out.getvalue()
+
+
+def is_project(data: bytes) -> bool:
+    """Whether a file's first bytes are those of a project."""
+    return data.startswith(b"PK\x03\x04")
+
+
+def open_project(
+    data: bytes, *, max_pixels: int = pictures.MAX_PIXELS
+) -> tuple[Visit, Drawing | None]:
+    """Unpack what `save` packed.
+
+    Raises
+    ------
+    ProjectError, PictureError
+        If it is no project, damaged, of a later version, or larger than the limits.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _Unpacker(archive, max_pixels).visit()
+    except (ProjectError, pictures.PictureError):
+        raise
+    except Exception as error:  # zipfile, zlib and json raise a dozen kinds; keys may be missing
+        raise ProjectError("This file is no project, or it is damaged.") from error
+
+
+class _Packer:
+    """Writes each picture once."""
+
+    def __init__(self, archive: zipfile.ZipFile, original: Picture) -> None:
+        self.archive, self.original = archive, original
+        self.pictures: list[dict[str, Any]] = []
+        self._known: dict[bytes, int | None] = {}
+
+    def picture(self, picture: Picture) -> int | None:
+        """Return a picture's number; None for the original."""
+        if picture is self.original:
+            return None
+        key = _fingerprint(picture)
+        if not self._known:
+            self._known[_fingerprint(self.original)] = None
+        if key not in self._known:
+            self._known[key] = self._write(picture)
+        return self._known[key]
+
+    def drawing(self, drawing: Drawing | None) -> dict[str, Any] | None:
+        if drawing is None:
+            return None
+        (width, height), strokes = drawing.strokes.size, drawing.strokes
+        # What was pasted in lies in a file of this visit, which a project does not reach.
+        own = Strokes(strokes.size, tuple(s for s in strokes.strokes if s.tool != "paste"))
+        base = None
+        if drawing.base is not None:
+            base = f"base-{len(self.archive.namelist())}"
+            self.archive.writestr(base, np.packbits(drawing.base).tobytes())
+        return {"width": width, "height": height, "strokes": own.plain(), "base": base}
+
+    def _write(self, picture: Picture) -> int:
+        number, original = len(self.pictures), self.original
+        alike = picture.pixels.shape == original.pixels.shape
+        if alike and picture.pixels.dtype == original.pixels.dtype:
+            differs = (picture.pixels != original.pixels).any(axis=2)
+        else:
+            differs = np.ones(picture.pixels.shape[:2], bool)
+        self.archive.writestr(f"{number}-where", np.packbits(differs).tobytes())
+        self.archive.writestr(f"{number}-pixels", _little(picture.pixels[differs]))
+        if picture.alpha is not None:
+            self.archive.writestr(f"{number}-alpha", _little(picture.alpha))
+        self.pictures.append(
+            {
+                "width": picture.size[0],
+                "height": picture.size[1],
+                "channels": picture.pixels.shape[2],
+                "bits": 8 * picture.pixels.itemsize,
+                "count": int(differs.sum()),
+                "alpha": picture.alpha is not None,
+            }
+        )
+        return number
+
+
+class _Unpacker:
+    """Reads what a `_Packer` wrote, and trusts nothing of it."""
+
+    def __init__(self, archive: zipfile.ZipFile, max_pixels: int) -> None:
+        self.archive, self.max_pixels, self.left = archive, max_pixels, MAX_BYTES
+        story = json.loads(self._read(STORY, at_most=MAX_STORY))
+        if not isinstance(story, dict) or "inpaint_project" not in story:
+            raise ProjectError("This ZIP file is no project of this program.")
+        if story["inpaint_project"] != VERSION:
+            raise ProjectError("This project is of a newer version; update the program first.")
+        if len(story["runs"]) > MAX_RUNS or len(story["pictures"]) > MAX_PICTURES:
+            raise ProjectError("This project holds more runs than can be opened.")
+        self.story: dict[str, Any] = story
+        self.source = self._read(ORIGINAL, at_most=pictures.MAX_BYTES)
+        self.original = pictures.read(self.source, max_pixels=max_pixels)
+        self._candidates: dict[int, Candidate] = {}
+
+    def visit(self) -> tuple[Visit, Drawing | None]:
+        story = self.story
+        visit = Visit(
+            str(story["name"])[:200], self.source, self.original, self._picture(story["picture"])
+        )
+        visit.runs = [self._run(item) for item in story["runs"]]
+        if story["shown"] is not None:
+            visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
+        drawing = self._drawing(story["drawing"], visit.picture)
+        visit.base = drawing.base if drawing else None
+        return visit, drawing
+
+    def _run(self, item: dict[str, Any]) -> Run:
+        before = self._picture(item["before"])
+        candidates = [self._candidate(c["picture"], c["recipe"]) for c in item["candidates"]]
+        seams = [None if seam is None else float(seam) for seam in item["seams"]]
+        if not 1 <= len(candidates) == len(seams) <= 64:
+            raise ProjectError("This project is damaged.")
+        chosen = _index(item["chosen"], len(candidates))
+        drawing = self._drawing(item["drawing"], before)
+        said = str(item["receipt"])[:500], str(item["said"])[:2000]
+        return Run(int(item["number"]), before, drawing, candidates, seams, *said, chosen)
+
+    def _picture(self, number: int | None) -> Picture:
+        return self.original if number is None else self._stored(number).picture()
+
+    def _candidate(self, number: int | None, recipe: Any) -> Candidate:
+        if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
+            raise ProjectError("This project is damaged: a result lacks its recipe.")
+        if number is None:
+            return Candidate(self.original, (), recipe)
+        return replace(self._stored(number), recipe=recipe)
+
+    def _stored(self, number: int) -> Candidate:
+        if number not in self._candidates:
+            self._candidates[number] = self._restore(number)
+        return self._candidates[number]
+
+    def _restore(self, number: int) -> Candidate:
+        about = self.story["pictures"][_index(number, len(self.story["pictures"]))]
+        size = (int(about["width"]), int(about["height"]))
+        pictures.check_size(size, self.max_pixels)
+        channels, bits, count = (int(about[key]) for key in ("channels", "bits", "count"))
+        if channels not in (1, 3, 4) or bits not in (8, 16) or not 0 <= count <= size[0] * size[1]:
+            raise ProjectError("This project is damaged: a result's kind is unknown.")
+        where = self._bits(f"{number}-where", size)
+        if where.sum() != count:
+            raise ProjectError("This project is damaged: a result is cut short.")
+        dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
+        shape = (size[1], size[0], channels)
+        same = shape == self.original.pixels.shape and dtype == self.original.pixels.dtype
+        below = self.original.pixels if same else np.zeros(shape, dtype)
+        values = self._array(f"{number}-pixels", (count, channels), dtype)
+        alpha = self._array(f"{number}-alpha", shape[:2], dtype) if about["alpha"] else None
+        original = replace(self.original, pixels=below, alpha=alpha)
+        box = masks.bounding_box(where)
+        if box is None:
+            return Candidate(original, (), {})
+        region = Region(box, box)
+        part = region.crop_array(where)
+        pixels = np.zeros((*part.shape, channels), np.float32)
+        pixels[part] = values
+        return Candidate(original, (Patch(region, pixels, part.astype(np.float32)),), {})
+
+    def _drawing(self, item: dict[str, Any] | None, picture: Picture) -> Drawing | None:
+        if item is None:
+            return None
+        strokes = Strokes.parse(item)
+        if strokes.size != picture.size or any(s.tool == "paste" for s in strokes.strokes):
+            raise ProjectError("This project is damaged: a mask belongs to another picture.")
+        base = None if item["base"] is None else self._bits(str(item["base"]), picture.size)
+        return Drawing(strokes, base)
+
+    def _bits(self, name: str, size: tuple[int, int]) -> Mask:
+        count = size[0] * size[1]
+        data = np.frombuffer(self._read(name, exactly=(count + 7) // 8), np.uint8)
+        return np.unpackbits(data, count=count).reshape(size[1], size[0]).astype(bool)
+
+    def _array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        length = int(np.prod(shape)) * dtype.itemsize
+        data = self._read(name, exactly=length)
+        return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+
+    def _read(self, name: str, *, exactly: int | None = None, at_most: int = 0) -> bytes:
+        info = self.archive.getinfo(name)
+        limit = at_most if exactly is None else exactly
+        if info.file_size > min(limit, self.left) or exactly not in (None, info.file_size):
+            raise ProjectError("This project is damaged, or larger than can be opened.")
+        with self.archive.open(info) as file:
+            data = file.read(limit + 1)  # the header may lie
+        if len(data) != info.file_size:
+            raise ProjectError("This project is damaged: a part has another length than it says.")
+        self.left -= len(data)
+        return data
+
+
+def _fingerprint(picture: Picture) -> bytes:
+    found = hashlib.sha256(repr((picture.pixels.shape, picture.pixels.dtype)).encode())
+    found.update(np.ascontiguousarray(picture.pixels).data)
+    if picture.alpha is not None:
+        found.update(np.ascontiguousarray(picture.alpha).data)
+    return found.digest()
+
+
+def _little(array: NDArray[Any]) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _index(value: Any, count: int) -> int:
+    if type(value) is not int or not 0 <= value < count:
+        raise ProjectError("This project is damaged: it points to what is not in it.")
+    return value

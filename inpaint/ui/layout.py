@@ -1,0 +1,220 @@
+"""What stands where on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from inpaint.preparing import PREPARE
+from inpaint.tasks import TASKS, Task
+from inpaint.ui import controls
+from inpaint.ui.canvas import MaskCanvas
+from inpaint.ui.examples import examples
+from inpaint.ui.words import say
+
+FIRST = next(iter(TASKS))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """The components that handlers read and write."""
+
+    session: gr.State
+    remembered: gr.BrowserState
+    file: gr.File
+    task: gr.Radio
+    tip: gr.HTML
+    canvas: MaskCanvas
+    compare: gr.ImageSlider
+    sure: gr.Image
+    shelf: gr.Gallery
+    results: gr.Column
+    view: gr.Radio
+    receipt: gr.HTML
+    gallery: gr.Gallery
+    outcome: gr.Row
+    proceed: gr.Button
+    more: gr.Button
+    merge: gr.Button
+    files: gr.Row
+    hint: gr.Row
+    grow_again: gr.Button
+    download: gr.Button
+    exact: gr.Button
+    save_mask: gr.Button
+    save_project: gr.Button
+    with_recipe: gr.Checkbox
+    past: gr.Column
+    history: gr.Gallery
+    delete: gr.Button
+    fill: gr.Button
+    stop: gr.Button
+    cost: gr.HTML
+    status: gr.HTML
+    find: gr.Button
+    guide_box: gr.Column
+    guide: gr.UploadButton
+    guide_view: gr.HTML
+    guide_remove: gr.Button
+    seed: gr.Number
+    locked: gr.Checkbox
+    link: gr.Button
+    open_project: gr.UploadButton
+    settings: dict[str, Any]
+
+    @property
+    def values(self) -> list[Any]:
+        """The controls of a run, in the order of `controls.NAMES`."""
+        return [self.settings[name] for name in controls.NAMES]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every component that a handler may write."""
+        apart = ("settings", "remembered")
+        own = [getattr(self, item.name) for item in fields(self) if item.name not in apart]
+        return [*own, *self.values]
+
+
+def make_page() -> Parts:
+    """Lay out the page inside an open `gr.Blocks`."""
+    made: dict[str, Any] = {
+        "session": gr.State(None, time_to_live=3600),
+        "remembered": gr.BrowserState({}, storage_key="inpaint-page", secret="inpaint-page"),
+        "file": gr.File(visible=False),
+    }
+    with gr.Row(elem_id="head"):
+        gr.HTML(f"<h1>{say('title')}</h1>", elem_id="intro")
+        made["task"] = gr.Radio(
+            [(row.title, name) for name, row in TASKS.items()],
+            value=FIRST,
+            show_label=False,
+            label=say("task"),
+            elem_id="task",
+            elem_classes="segments",
+            container=False,
+        )
+    made["tip"] = gr.HTML(tip(TASKS[FIRST]), elem_id="tip")
+    with gr.Row(elem_id="studio"):
+        with gr.Column(scale=4, min_width=320, elem_id="work"):
+            _make_work(made)
+        with gr.Column(scale=1, min_width=290, elem_id="controls"):
+            _make_controls(made)
+    gr.HTML(f"<p>{say('keys')}</p><p>{say('private')}</p>", elem_id="foot")
+    return Parts(**made)
+
+
+def _make_work(made: dict[str, Any]) -> None:
+    with gr.Column(elem_id="stack", elem_classes="view-paint"):
+        made["canvas"] = MaskCanvas(elem_id="canvas")
+        made["compare"] = gr.ImageSlider(
+            label=say("compare"), show_label=False, elem_id="compare", max_height=4096, interactive=False,
+            buttons=[],
+        )  # fmt: skip
+        made["sure"] = gr.Image(
+            label=say("sure"), show_label=False, elem_id="sure", interactive=False, buttons=[]
+        )
+    made["shelf"] = gr.Gallery(
+        [(str(example.picture), example.title) for example in examples()],
+        label=say("examples"),
+        elem_id="examples",
+        columns=None,
+        allow_preview=False,
+        object_fit="cover",
+        visible=bool(examples()),
+        buttons=[],
+    )
+    with gr.Column(visible=False, elem_id="results") as made["results"]:
+        with gr.Row(elem_id="seen"):
+            made["view"] = gr.Radio(
+                views(2), value="paint", show_label=False, label=say("view"), elem_id="view",
+                elem_classes="segments", container=False,
+            )  # fmt: skip
+            made["receipt"] = gr.HTML("", elem_id="receipt")
+        with gr.Row(visible=False, elem_id="hint") as made["hint"]:
+            gr.HTML(say("tight"), elem_id="hint-text")
+            made["grow_again"] = gr.Button(
+                say("grow_again", pixels=8), elem_id="grow-again", size="sm", min_width=200
+            )
+        made["gallery"] = gr.Gallery(
+            label=say("candidates"),
+            elem_id="gallery",
+            columns=None,
+            object_fit="contain",
+            allow_preview=False,
+            buttons=[],
+        )
+        with gr.Row(visible=False, elem_id="outcome") as made["outcome"]:
+            made["proceed"] = gr.Button(say("proceed"), elem_id="proceed", size="md")
+            made["more"] = gr.Button(say("more"), elem_id="more", size="md")
+            made["merge"] = gr.Button(say("merge"), elem_id="merge", size="md")
+        with gr.Row(visible=False, elem_id="files") as made["files"]:
+            made["download"] = gr.Button("", elem_id="download", size="md", variant="primary")
+            made["exact"] = gr.Button(say("download_png"), elem_id="download-exact", size="md")
+            made["save_mask"] = gr.Button(say("download_mask"), elem_id="download-mask", size="md")
+            made["save_project"] = gr.Button(
+                say("download_project"), elem_id="download-project", size="md"
+            )
+            made["with_recipe"] = gr.Checkbox(
+                True, label=say("with_recipe"), elem_id="with-recipe", container=False
+            )
+    with gr.Column(visible=False, elem_id="past") as made["past"]:
+        made["history"] = gr.Gallery(
+            label=say("history"),
+            elem_id="history",
+            columns=None,
+            object_fit="cover",
+            allow_preview=False,
+            buttons=[],
+        )
+        made["delete"] = gr.Button(say("delete"), elem_id="delete", size="sm")
+
+
+def _make_controls(made: dict[str, Any]) -> None:
+    row = TASKS[FIRST]
+    with gr.Column(elem_id="dock"):
+        with gr.Row(elem_id="run"):
+            made["fill"] = gr.Button(row.title, variant="primary", elem_id="fill", min_width=120)
+            made["stop"] = gr.Button(say("stop"), elem_id="stop", interactive=False, min_width=80)
+        made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
+        made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
+    made["find"] = gr.Button(say("find"), visible=proposes(FIRST), elem_id="find", size="md")
+    with gr.Column(visible=row.guide != "unused", elem_id="guide-box") as made["guide_box"]:
+        made["guide_view"] = gr.HTML("", elem_id="guide-view")
+        with gr.Row():
+            made["guide"] = gr.UploadButton(
+                say("guide"), file_types=["image"], elem_id="guide", size="sm"
+            )
+            made["guide_remove"] = gr.Button(
+                say("guide_remove"), elem_id="guide-remove", size="sm", visible=False
+            )
+    settings = controls.make_particular(FIRST) | controls.make_main(FIRST)
+    with gr.Accordion(say("advanced"), open=False, elem_id="advanced"):
+        settings |= controls.make_advanced(FIRST)
+        made["seed"], made["locked"] = controls.make_seed()
+    made["settings"] = settings
+    with gr.Row(elem_id="extras"):
+        made["link"] = gr.Button(say("link"), elem_id="link", size="sm", min_width=120)
+        made["open_project"] = gr.UploadButton(
+            say("open_project"), file_types=[".zip"], elem_id="open-project", size="sm",
+            min_width=120,
+        )  # fmt: skip
+        gr.Button(say("camera"), elem_id="camera", size="sm", min_width=120)
+
+
+def proposes(task: str) -> bool:
+    """Whether a task can say itself what should be masked."""
+    return PREPARE[task].propose is not None
+
+
+def views(candidates: int) -> list[tuple[str, str]]:
+    """Return what the picture's place can show."""
+    found = [(say("paint"), "paint"), (say("compare"), "compare")]
+    return found + [(say("sure"), "sure")] * (candidates > 1)
+
+
+def tip(row: Task) -> str:
+    """Say what a task does, and whether anything must be painted for it."""
+    said = {"needed": "", "optional": say("maybe_mask"), "unused": say("no_mask")}[row.mask]
+    return f"{row.tip} {said}"

@@ -1,0 +1,151 @@
+import io
+import json
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from inpaint import pictures, project
+from inpaint.editing import edit
+from inpaint.masks import Strokes
+from inpaint.project import ProjectError, open_project, save
+from inpaint.visit import Drawing, Visit
+
+STROKE = {"tool": "brush", "radius": 7, "points": [[20, 24], [34, 26]], "erase": False}
+
+
+def strokes(size):
+    return Strokes.parse({"width": size[0], "height": size[1], "strokes": [STROKE]})
+
+
+def visit_of(picture, **settings):
+    """A visit with two runs, the second on the first's result."""
+    visit = Visit.begin("holiday", pictures.encode(picture), picture)
+    for seed in (1, 5):
+        drawing = Drawing(strokes(visit.picture.size))
+        result = edit(visit.picture, drawing.mask(), steps=1, seed=seed, device="cpu", **settings)
+        visit.add(result, drawing, visit.picture, "Done.")
+        if seed == 1:
+            visit.proceed()
+    return visit
+
+
+def random_picture(dtype=np.uint8, channels=3, alpha=False):
+    rng = np.random.default_rng(3)
+    high = np.iinfo(dtype).max + 1
+    pixels = rng.integers(0, high, (48, 56, channels)).astype(dtype)
+    plane = rng.integers(0, high, (48, 56)).astype(dtype) if alpha else None
+    return pictures.Picture(pixels, plane)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"dtype": np.uint16}, {"channels": 1}, {"alpha": True}, {"dtype": np.uint16, "alpha": 1}],
+    ids=str,
+)
+def test_what_is_saved_comes_back_to_the_byte(kind):
+    visit = visit_of(random_picture(**kind), candidates=2)
+    base = np.zeros((48, 56), bool)
+    base[3:9, 4:11] = True
+    drawing = Drawing(strokes((56, 48)), base)
+    again, painted = open_project(save(visit, drawing))
+    assert again.name == "holiday" and again.source == visit.source
+    assert np.array_equal(painted.mask(), drawing.mask())
+    assert np.array_equal(again.base, base)
+    assert len(again.runs) == 2 and again.runs.index(again.shown) == 1
+    for old, new in zip(visit.runs, again.runs, strict=True):
+        assert (new.number, new.receipt, new.said) == (old.number, old.receipt, old.said)
+        assert np.array_equal(new.drawing.mask(), old.drawing.mask())
+        pairs = [(old.before, new.before)]
+        pairs += [
+            (a.picture(), b.picture()) for a, b in zip(old.candidates, new.candidates, strict=True)
+        ]
+        for a, b in [*pairs, (visit.picture, again.picture)]:
+            assert np.array_equal(a.pixels, b.pixels) and a.pixels.dtype == b.pixels.dtype
+            assert (a.alpha is None) == (b.alpha is None)
+            assert a.alpha is None or np.array_equal(a.alpha, b.alpha)
+        assert [c.recipe for c in new.candidates] == [c.recipe for c in old.candidates]
+
+
+def test_a_result_of_another_size_comes_back():
+    picture = random_picture()
+    visit = Visit.begin("wide", pictures.encode(picture), picture)
+    result = edit(picture, task="extend", left=8, steps=1, device="cpu")
+    visit.add(result, None, picture, "Done.")
+    again, drawing = open_project(save(visit, None))
+    assert drawing is None
+    assert again.runs[0].picture().size == (64, 48)
+    assert np.array_equal(again.runs[0].picture().pixels, result.picture.pixels)
+
+
+@pytest.fixture(scope="module")
+def packed():
+    return save(visit_of(random_picture()), None)
+
+
+def changed(packed, name, data, *, story=None):
+    """The project with one entry replaced, or with its story changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(packed)) as old, zipfile.ZipFile(out, "w", 8) as new:
+        for item in old.namelist():
+            content = old.read(item)
+            if story and item == project.STORY:
+                plain = json.loads(content)
+                story(plain)
+                content = json.dumps(plain).encode()
+            new.writestr(item, data if item == name else content)
+    return out.getvalue()
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(packed, monkeypatch):
+    bomb = changed(packed, "0-pixels", bytes(50_000_000))
+    unpacked = []
+    whole = zlib.decompressobj
+
+    def counting(*args):
+        unpacked.append(args)
+        return whole(*args)
+
+    monkeypatch.setattr(zlib, "decompressobj", counting)
+    with pytest.raises(ProjectError, match="larger than can be opened"):
+        open_project(bomb)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        lambda s: s["pictures"][0].update(width=10**9),
+        lambda s: s["pictures"][0].update(count=10**12),
+        lambda s: s["pictures"][0].update(channels=2),
+        lambda s: s["runs"][0].update(chosen=7),
+        lambda s: s["runs"][0].update(before=99),
+        lambda s: s["runs"][0].update(candidates=[]),
+        lambda s: s["runs"][0]["drawing"].update(base="../../etc/passwd"),
+        lambda s: s["runs"][0]["drawing"].update(width=57),
+        lambda s: s["runs"][0]["drawing"]["strokes"].append(
+            {"tool": "paste", "path": "/etc/passwd", "points": [[0, 0], [9, 9]]}
+        ),
+        lambda s: s.update(runs=s["runs"] * 100),
+        lambda s: s.pop("shown"),
+        lambda s: s.update(inpaint_project=2),
+    ],
+)
+def test_a_project_that_lies_is_one_sentence(packed, story):
+    with pytest.raises(ValueError) as caught:
+        open_project(changed(packed, None, b"", story=story))
+    assert str(caught.value).endswith(".") and len(str(caught.value)) < 200
+
+
+def test_a_newer_version_and_other_files_say_so(packed):
+    with pytest.raises(ProjectError, match="newer"):
+        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=2)))
+    for data in (b"PK\x03\x04 nothing", packed[: len(packed) // 2]):
+        with pytest.raises(ProjectError, match="no project"):
+            open_project(data)
+    assert project.is_project(packed) and not project.is_project(b"\x89PNG")
+
+
+def test_a_picture_over_the_limit_is_refused(packed):
+    with pytest.raises(pictures.PictureError, match="limit"):
+        open_project(packed, max_pixels=1000)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from inpaint import visit as visits
+from inpaint.editing import edit
+from inpaint.masks import Strokes
+from inpaint.pictures import Picture
+from inpaint.visit import Drawing, Visit
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+STROKE = {"tool": "brush", "radius": 6, "points": [[20, 20]]}
+STROKES = Strokes.parse({"width": 44, "height": 40, "strokes": [STROKE]})
+
+
+def run(visit, **settings):
+    drawing = Drawing(STROKES, visit.base)
+    result = edit(visit.picture, drawing.mask(), steps=1, device="cpu", **settings)
+    return visit.add(result, drawing, visit.picture, "Done.")
+
+
+@pytest.fixture
+def visit():
+    return Visit.begin("name", b"", Picture(PIXELS))
+
+
+def test_going_on_going_back_and_branching(visit):
+    first = run(visit, seed=1)
+    visit.proceed()
+    assert np.array_equal(visit.picture.pixels, first.picture().pixels) and visit.shown is None
+    second = run(visit, seed=2)
+    drawing = visit.back_to(first)
+    assert drawing is first.drawing and visit.picture is visit.original and visit.shown is first
+    branch = run(visit, seed=3)
+    assert [r.number for r in visit.runs] == [1, 2, 3] and branch.before is visit.original
+    assert np.array_equal(second.before.pixels, first.picture().pixels)
+    assert visit.back_to(None) is None and visit.shown is None
+
+
+def test_a_replay_gives_the_same(visit):
+    first = run(visit, seed=9)
+    visit.proceed()
+    drawing = visit.back_to(first)
+    again = edit(visit.picture, drawing.mask(), device="cpu", **first.settings)
+    assert np.array_equal(again.picture.pixels, first.picture().pixels)
+
+
+def test_the_mask_that_strokes_lie_on_comes_back(visit):
+    visit.base = np.zeros((40, 44), bool)
+    visit.base[:4] = True
+    first = run(visit)
+    visit.proceed()
+    assert visit.base is None
+    assert visit.back_to(first).mask()[:4].all() and visit.base[:4].all()
+
+
+def test_deleting_keeps_what_is_painted_on(visit):
+    first = run(visit)
+    visit.proceed()
+    picture = visit.picture
+    visit.delete(first)
+    assert visit.runs == [] and visit.picture is picture
+    second = run(visit)
+    visit.delete(second)
+    assert visit.shown is None
+
+
+def test_the_oldest_make_room(visit, monkeypatch):
+    monkeypatch.setattr(visits, "MAX_RUNS", 2)
+    numbers = [run(visit, seed=k).number for k in range(4)]
+    assert numbers == [1, 2, 3, 4] and [r.number for r in visit.runs] == [3, 4]
+    monkeypatch.setattr(visits, "MAX_BYTES", 1)
+    run(visit)
+    assert [r.number for r in visit.runs] == [5], "the last one stays whatever its size"
+
+
+def test_candidates_are_ranked(visit):
+    made = run(visit, candidates=3)
+    away = [abs(np.log(seam)) for seam in made.seams]
+    assert away == sorted(away)
+
+
+def test_what_is_painted_in_colour_shows_on_a_grey_picture_too():
+    grey = Picture(np.full((40, 44, 1), 90, np.uint8))
+    stroke = {"tool": "paint", "radius": 5, "points": [[20, 20]], "color": "#ff0000"}
+    strokes = Strokes.parse({"width": 44, "height": 40, "strokes": [stroke]})
+    painted = Drawing(strokes).painted_on(grey)
+    assert painted.pixels[20, 20].tolist() == [255, 0, 0]
+    assert painted.pixels[0, 0].tolist() == [90, 90, 90]
