@@ -25,8 +25,10 @@ def overlap(a, b):
 SHAPES = {
     "disc": Stroke("brush", 30, ((120, 80),)),
     "box": Stroke("rectangle", points=((90, 45), (150, 115))),
-    "ell": Stroke("polygon", points=((90, 40), (115, 40), (115, 95), (160, 95), (160, 118), (90, 118))),
-}  # fmt: skip
+    "ell": Stroke(
+        "polygon", points=((90, 40), (115, 40), (115, 95), (160, 95), (160, 118), (90, 118))
+    ),
+}
 
 
 def scene(shape, size=SIZE, scale=1):
