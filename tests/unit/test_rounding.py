@@ -64,3 +64,10 @@ def test_blocks_come_apart_and_together(factor, shape):
     assert np.array_equal(unblocked(cut, shape, factor), values)
     assert set(cut[0]) == set(values[:factor, :factor, 0].ravel())
     assert set(cut[-1]) == set(values[-factor:, -factor:, -1].ravel())
+
+
+def test_three_halves_that_are_all_rounded_up_tip_no_grey_over():
+    half = np.array([[1.5, 53.5, 185.5], [9.5, 61.5, 193.5]])  # their luma is whole
+    wanted = np.rint(half @ [0.29899597, 0.58700562, 0.11399841]).astype(np.int64)
+    assert (grey(np.ceil(half).astype(np.int64)) == wanted + 1).all(), "the test needs ties"
+    assert np.array_equal(grey(with_grey(half, wanted, 255)), wanted)
