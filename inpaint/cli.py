@@ -111,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--train", type=Path, help="training pictures, to look for memorised ones"
     )
+    evaluate.add_argument(
+        "--tasks",
+        type=_names,
+        metavar="NAME,...",
+        help="measure restoring instead: enlarge, denoise, deblur, colourise",
+    )
     evaluate.set_defaults(command=_evaluate)
 
     doctor = commands.add_parser("doctor", help="say what this machine offers and what is used")
@@ -307,9 +313,10 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from inpaint.tools.evaluate import Evaluation, evaluate
+    from inpaint.tools.restoration import restoration
 
     values = {name: getattr(options, name) for name in Evaluation.__dataclass_fields__}
-    wanted, bar, last = Evaluation(**values), _Bar(), ""
+    bar, last = _Bar(), ""
 
     def show(done: int, total: int, stage: str) -> None:
         nonlocal last
@@ -318,7 +325,18 @@ def _evaluate(options: argparse.Namespace) -> int:
             print(f"inpaint: {done} of {total} crops, {stage}", file=sys.stderr, flush=True)
         last = stage
 
-    text = evaluate(wanted, show)
+    if options.tasks:
+        text = restoration(
+            options.pictures,
+            options.count,
+            options.seed,
+            size=options.size,
+            model=options.model or "restore",
+            tasks=options.tasks,
+            progress=show,
+        )
+    else:
+        text = evaluate(Evaluation(**values), show)
     bar.clear()
     print(text)
     return 0
