@@ -48,7 +48,7 @@ GATHERING = 24
 """What a gathered value costs, in multiply-adds of a matrix product, as measured."""
 VOTE_SPREAD = 0.5
 """Standard deviation in pixels of how much a patch says about what lies off its centre."""
-RIM_VOTE_SPREAD = 1.0
+RIM_VOTE_SPREAD = 1.2
 """The same for patches that hold known pixels."""
 SMOOTHING = 1
 """Halvings by which the error at the rim is smoothed: texture is no error of brightness."""
