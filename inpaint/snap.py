@@ -62,7 +62,7 @@ def snap(rgb: Rgb, rough: Mask) -> Mask:
     return out
 
 
-def contours(mask: Mask, tolerance: float = 1.0) -> Strokes:
+def contours(mask: Mask, tolerance: float = 0.9) -> Strokes:
     """Turn a mask into polygons: outlines that fill and, after each, holes that erase.
 
     Parameters

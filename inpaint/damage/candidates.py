@@ -68,7 +68,7 @@ class Candidates:
         seeds[at] = 1
         # The least contrast near by decides, so that choosing more never marks less.
         needed = np.full(self.ground.shape, np.inf, np.float32)
-        needed[at] = 0.5 * self.contrast[self.owner[kept]]
+        np.minimum.at(needed, at, (0.5 * self.contrast[self.owner[kept]]).astype(np.float32))
         needed = cv2.erode(needed, disc(REACH))
         needed[self.standing < needed] = np.inf
         size = light.shape[::-1]

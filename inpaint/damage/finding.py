@@ -18,35 +18,33 @@ from inpaint.damage.stamps import stamp
 
 WORK_PIXELS = 1_500_000
 """Larger pictures are looked at in this many pixels; on a scan of that size damage is large too."""
-LEVELS = 3
-"""Each halves the picture once more, and finds what is twice as wide."""
+LEVELS = 2
+"""The second halves the picture, and finds what is twice as wide."""
 LEAST_SIDE = 24
 
 LINE_WEIGHTS: dict[str, float] = {
-    "length": 1.75,
-    "contrast": 2.29,
-    "clear": -0.95,
-    "behind": 2.08,
-    "sides": -2.09,
-    "tone": 3.11,
-    "busy": -2.26,
-    "alone": 0.70,
-    "dark": -1.78,
-    "bias": -16.31,
+    "length": 1.54,
+    "contrast": 2.18,
+    "behind": 1.84,
+    "sides": -1.95,
+    "tone": 3.57,
+    "busy": -2.15,
+    "dark": -2.15,
+    "bias": -16.87,
 }
 SPECK_WEIGHTS: dict[str, float] = {
-    "size": -1.37,
-    "round": -1.15,
-    "contrast": 2.30,
-    "behind": -0.76,
-    "tone": 11.64,
-    "colour": -0.47,
-    "sharp": 1.92,
-    "near": -1.44,
-    "busy": -1.86,
-    "alone": 0.78,
-    "dark": -1.30,
-    "bias": -18.00,
+    "size": -0.56,
+    "round": -1.53,
+    "contrast": 2.31,
+    "behind": -0.68,
+    "tone": 11.82,
+    "colour": -0.51,
+    "apart": 3.48,
+    "near": -1.34,
+    "busy": -1.39,
+    "alone": 0.75,
+    "dark": -1.13,
+    "bias": -17.07,
 }
 """Log-odds per feature; `python -m inpaint.tools.damage_fit FOLDER` fits and prints them."""
 STEEPNESS = 8.0
@@ -67,6 +65,9 @@ class Kind:
         Score of a candidate that counts as proof, and of those that are then taken with it.
     proof : int
         How many it takes: a bird is a speck too.
+    common : float
+        Share of the picture's own twentieth best score that is taken off all its scores: where many
+        lines look like damage, they are content.
     spread : float
         Standard deviation of their places down and across, as a share of the picture's sides:
         dust lies all over a picture, and stars do not.
@@ -78,13 +79,16 @@ class Kind:
     sure: float
     company: float
     proof: int = 1
+    common: float = 0.0
     spread: float = 0.0
 
 
 KINDS = (
-    Kind(lines, LINE_WEIGHTS, LEVELS, sure=2.5, company=0.0),
-    Kind(specks, SPECK_WEIGHTS, 1, sure=1.5, company=0.0, proof=8, spread=0.18),
+    Kind(lines, LINE_WEIGHTS, LEVELS, sure=4.7, company=2.0, common=0.7),
+    Kind(specks, SPECK_WEIGHTS, 1, sure=1.4, company=0.0, proof=5, spread=0.18),
 )
+TWENTIETH = (-5.0, 0.0)
+"""Between what the twentieth best score is taken to lie: a picture may be damaged all over."""
 
 
 def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
@@ -129,21 +133,23 @@ def _taken(images: list[Light], kind: Kind, sensitivity: float) -> Mask:
     light = images[0] @ LUMA
     proposed = [candidates for image in images for candidates in kind.propose(image)]
     scores = [candidates.scores(kind.weights) for candidates in proposed]
-    ease, leniency = STEEPNESS * (sensitivity - 0.5), min(1.0, 2 * (1 - sensitivity))
+    strictness, share = STEEPNESS * (0.5 - sensitivity), min(1.0, 2 * (1 - sensitivity))
     kept = np.zeros(light.shape, bool)
     if not proposed:
         return kept
     score = np.concatenate(scores)
     order = np.argsort(-score)
+    twentieth = score[order[20]] if len(score) > 20 else TWENTIETH[0]
+    strictness += kind.common * float(np.clip(twentieth, *TWENTIETH))
     number = np.arange(1, len(score) + 1)
     places = np.concatenate([candidates.centres() for candidates in proposed])[order]
     mean = np.cumsum(places, 0) / number[:, None]
     variance = np.cumsum(places**2, 0) / number[:, None] - mean**2
-    proven = (score[order] > kind.sure - ease) & (number >= max(1, leniency * kind.proof))
-    proven &= variance.min(1) >= (leniency * kind.spread) ** 2 - 1e-9
+    proven = (score[order] > kind.sure + strictness) & (number >= max(1, share * kind.proof))
+    proven &= variance.min(1) >= (share * kind.spread) ** 2 - 1e-9
     if proven.any():
         for candidates, own in zip(proposed, scores, strict=True):
-            kept |= candidates.drawn(own > kind.company - ease, light)
+            kept |= candidates.drawn(own > kind.company + strictness, light)
     return kept
 
 

@@ -16,7 +16,6 @@ from inpaint.damage.candidates import (
     Light,
     Mask,
     components,
-    count_around,
     disc,
 )
 
@@ -32,7 +31,6 @@ SIDE = 3
 def lines(rgb: Light) -> Iterator[Candidates]:
     """Yield the bright, then the dark lines of (h, w, 3) in [0, 1], as candidates."""
     light = rgb @ LUMA
-    colour = np.abs(rgb - light[..., None]).max(2)
     responses, angles = _line_responses(light)
     # Texture answers everywhere: a line must stand out from the answers around it, and from grain.
     answers = np.minimum(cv2.max(*responses), np.float32(0.05))
@@ -40,7 +38,6 @@ def lines(rgb: Light) -> Iterator[Candidates]:
     grain = float(np.median(np.abs(light - cv2.GaussianBlur(light, (0, 0), 1.5))))
     scale = around + np.float32(0.003 + 0.75 * grain)
     sure = [response > 7 * scale for response in responses]
-    crowd = count_around(sure[0] | sure[1], 81)
     for sign, (response, angle, seeds) in enumerate(zip(responses, angles, sure, strict=True)):
         tone = light if sign == 0 else 1 - light
         found = _by_direction(response > 3 * scale, seeds, angle)
@@ -61,19 +58,14 @@ def lines(rgb: Light) -> Iterator[Candidates]:
         )
         length, _ = mean.extent(rows, columns)
         contrast = mean(response[at])
-        own_sure = mean(seeds[at]) * mean.count
         opened = cv2.morphologyEx(tone, cv2.MORPH_OPEN, disc(4))
         features = {
             "length": np.log(length),
             "contrast": np.log(contrast + 0.005),
-            "uneven": np.log(mean.spread(tone[at]) / contrast + 0.05),
-            "colour": np.log(mean(colour[at]) + 0.02),
-            "clear": np.log(mean(response[at] / scale[at])),
             "behind": np.log(mean.spread((left_side + right_side) / 2) + 0.01),
             "sides": np.log(mean(np.abs(left_side - right_side)) + 0.005),
             "tone": mean(tone[at]),
             "busy": np.log(mean(around[at]) + 0.001),
-            "alone": np.log(np.minimum(own_sure / mean(crowd[at]).clip(1), 1) + 0.02),
             "dark": np.full(len(length), float(sign)),
         }
         ground = opened if sign == 0 else 1 - opened

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from inpaint.damage.candidates import (
     LUMA,
@@ -17,6 +18,9 @@ from inpaint.damage.candidates import (
     count_around,
     disc,
 )
+
+WHOLE = 0.85
+"""Least share of the pixels around a speck that are darker than it."""
 
 
 def specks(rgb: Light) -> Iterator[Candidates]:
@@ -38,7 +42,9 @@ def specks(rgb: Light) -> Iterator[Candidates]:
         found = components((standing > 0.5 * top) & (top > 0), seeds, join=1, least=3, most=70)
         if found is None:
             continue
-        rows, columns, owner = found
+        rows, columns, owner = _whole(tone, *found)
+        if not len(owner):
+            continue
         at = rows, columns
         mean = Grouped(owner)
         length, width = mean.extent(rows, columns)
@@ -59,3 +65,24 @@ def specks(rgb: Light) -> Iterator[Candidates]:
         }
         base = opened if sign == 0 else closed
         yield Candidates(features, rows, columns, owner, contrast, standing, base, sign == 1)
+
+
+def _whole(
+    tone: Light, rows: NDArray[np.intp], columns: NDArray[np.intp], owner: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Leave out the corners of larger shapes: around a speck it is darker on nearly all sides."""
+    label = np.zeros(tone.shape, np.float32)
+    label[rows, columns] = owner + 1
+    ring = cv2.dilate(label, np.ones((3, 3), np.uint8))
+    ring[label > 0] = 0
+    around = np.nonzero(ring)
+    beside = ring[around].astype(np.intp) - 1
+    count = np.bincount(beside, minlength=owner.max() + 1)
+    level = Grouped(owner)(tone[rows, columns])
+    least = np.full(len(level), np.inf)
+    np.minimum.at(least, beside, tone[around])
+    darker = tone[around] < (0.75 * level + 0.25 * least)[beside]
+    whole = np.bincount(beside, darker, minlength=len(level)) >= WHOLE * count
+    kept = whole[owner]
+    number = np.cumsum(whole) - 1
+    return rows[kept], columns[kept], number[owner[kept]]
