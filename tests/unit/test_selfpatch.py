@@ -299,6 +299,23 @@ def test_matches_are_continued_at_twice_their_place(width, height, mode):
     assert torch.equal(guess[:, :, mask[0, 0] == 0], known[:, :, mask[0, 0] == 0])
 
 
+def test_a_finer_level_looks_near_the_coarser_ones_matches(monkeypatch):
+    monkeypatch.setattr(selfpatch, "ALL_PAIRS", -1)
+    known, mask = picture(80, 80), hole(80, 80, (30, 30, 50, 50))
+    coarse, fine = PatchLevel(*shrink(known, mask)), PatchLevel(known, mask)
+    coarse.estimate(noised(coarse.known, 0.5), 0.5)
+
+    def farthest(level):
+        drawn = level._candidates(level.match, reach=1)[:, 5:]  # after the neighbours' matches
+        gaps = [
+            a - b[:, None] for a, b in zip(*map(level._places, (drawn, level.match)), strict=True)
+        ]
+        return max(int(gap.abs().max()) for gap in gaps)
+
+    fine.continued(coarse)
+    assert 1 < farthest(fine) <= selfpatch.NEARBY < farthest(coarse)
+
+
 def test_a_coarse_level_without_holes_gives_nothing_to_continue(mode):
     known, mask = picture(40, 40), hole(40, 40, (20, 20, 21, 21))
     coarse = PatchLevel(*shrink(known, mask))
