@@ -109,8 +109,8 @@ def _make_work(made: dict[str, Any]) -> None:
     with gr.Column(elem_id="stack", elem_classes="view-paint"):
         made["canvas"] = MaskCanvas(elem_id="canvas")
         made["compare"] = gr.ImageSlider(
-            label=say("compare"), show_label=False, elem_id="compare", max_height=4096, interactive=False,
-            buttons=[],
+            label=say("compare"), show_label=False, elem_id="compare",
+            max_height=4096, interactive=False, buttons=[],
         )  # fmt: skip
         made["sure"] = gr.Image(
             label=say("sure"), show_label=False, elem_id="sure", interactive=False, buttons=[]
