@@ -86,7 +86,7 @@ class PixelLevel:
 
 
 _lock = Lock()
-_last: dict[tuple[str, str, torch.dtype], Loaded] = {}
+_last: dict[tuple[str, ModelSpec | None, str, torch.dtype], Loaded] = {}
 """The one model in memory."""
 
 
@@ -110,7 +110,7 @@ def load(name: str, device: Device, progress: hub.Progress = lambda done, total:
     ModelError
         If there is no such model, it cannot be downloaded, or its files are broken.
     """
-    key = (name, device.name, device.dtype)
+    key = (name, listed().get(name), device.name, device.dtype)
     with _lock:
         if key not in _last:
             ready = _resolved(name, device, progress)

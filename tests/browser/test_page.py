@@ -19,7 +19,7 @@ from inpaint.ui.examples import examples
 from inpaint.ui.page import CSS, Options, create_demo
 
 pytestmark = pytest.mark.browser
-PATIENCE = 40_000
+PATIENCE = 120_000
 """Milliseconds that anything may take on a busy machine of two cores."""
 EXIF_MAKE = 271
 

@@ -1,0 +1,138 @@
+"""After a run: candidates, merging, the history and downloads."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from inpaint.tasks import TASKS
+from inpaint.ui import review, studio
+from inpaint.ui.layout import Parts
+from inpaint.ui.showing import QUIET, Updates, estimating, nothing, shown, task_chosen
+from inpaint.ui.studio import Session
+from inpaint.ui.words import say
+
+SHOW_VIEW = "view => document.querySelector('#stack').className = "
+SHOW_VIEW += "document.querySelector('#stack').className.replace(/view-\\w+/, `view-${view}`)"
+SAVE_FILE = "file => file && window.inpaintSave(file)"
+
+
+def wire_results(parts: Parts) -> None:
+    """Let candidates be chosen, compared, merged and gone on with."""
+    parts.view.change(None, parts.view, None, js=SHOW_VIEW, **QUIET)
+
+    def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
+        run = session.visit.shown
+        if session.job or run is None or event.index >= len(run.candidates):
+            return nothing(parts)
+        if session.draft is not None:
+            taken = review.merge(session, strokes, event.index)
+            return {parts.canvas: taken, parts.status: say("merge_taken")}
+        run.chosen = event.index
+        return shown(parts, session)
+
+    parts.gallery.select(on_pick, [parts.session, parts.canvas], parts.outputs, **QUIET)
+
+    def on_merge(session: Session, strokes: Any) -> Updates:
+        if session.draft is None:
+            return {
+                parts.canvas: review.begin_merging(session, strokes),
+                parts.view: "paint",
+                parts.status: say("merging"),
+                parts.merge: gr.update(value=say("merge_keep"), variant="primary"),
+                **_locked(parts, True),
+            }
+        return {
+            parts.canvas: review.end_merging(session),
+            parts.status: "",
+            **shown(parts, session, view="compare"),
+            parts.merge: gr.update(value=say("merge"), variant="secondary"),
+            **_locked(parts, False),
+        }
+
+    parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **QUIET)
+
+    def on_proceed(session: Session) -> Updates:
+        session.visit.proceed()
+        return {parts.canvas: studio.sheet(session), parts.cost: "", parts.status: ""} | shown(
+            parts, session
+        )
+
+    parts.proceed.click(on_proceed, parts.session, parts.outputs, **QUIET)
+
+
+def _locked(parts: Parts, merging: bool) -> Updates:
+    """While candidates are merged nothing else begins."""
+    others = (parts.fill, parts.more, parts.proceed, parts.history, parts.grow_again)
+    return {
+        part: gr.update(visible=not merging)
+        if part is parts.history
+        else gr.update(interactive=not merging)
+        for part in others
+    }
+
+
+def wire_history(parts: Parts, device: str) -> None:
+    """Let the visitor go back to any result, or forget it."""
+
+    def on_history(session: Session, event: gr.SelectData) -> Updates:
+        runs = session.visit.runs
+        if session.job or event.index > len(runs):
+            return nothing(parts)
+        run = runs[event.index - 1] if event.index else None
+        drawing = session.visit.back_to(run)
+        if run is None:
+            seen = {parts.canvas: studio.sheet(session), parts.status: say("original_back")}
+            return seen | shown(parts, session)
+        values = run.settings
+        chosen = task_chosen(parts, values["task"], values, studio.sheet(session, drawing))
+        title = TASKS[values["task"]].title
+        return {
+            **chosen,
+            parts.seed: values["seed"],
+            parts.locked: True,
+            parts.status: say("is_back", task=title),
+            **shown(parts, session, view="compare"),
+        }
+
+    parts.history.select(on_history, parts.session, parts.outputs, **QUIET).then(
+        **estimating(parts, device)
+    )
+
+    def on_delete(session: Session) -> Updates:
+        run = session.visit.shown
+        if session.job or run is None:
+            return nothing(parts)
+        session.visit.delete(run)
+        session.cards.pop(run.number)
+        return {parts.status: "", **shown(parts, session)}
+
+    parts.delete.click(on_delete, parts.session, parts.outputs, **QUIET)
+
+
+def wire_downloads(parts: Parts) -> None:
+    """Let results, masks and projects be saved."""
+
+    def saving(event: Any, handler: Any, inputs: list[Any]) -> None:
+        """Write a file when it is asked for, and hand it to the browser."""
+        event(
+            handler,
+            inputs,
+            parts.file,
+            show_progress="minimal",
+            show_progress_on=parts.status,
+            api_visibility="private",
+        ).success(None, parts.file, None, js=SAVE_FILE, **QUIET)
+
+    def on_result(session: Session, with_recipe: bool, *, format: str | None) -> str:
+        return review.result_file(session, format, with_recipe)
+
+    result = [parts.session, parts.with_recipe]
+    saving(parts.download.click, partial(on_result, format=None), result)
+    saving(parts.exact.click, partial(on_result, format="PNG"), result)
+    drawn = [parts.session, parts.canvas]
+    saving(parts.save_mask.click, review.mask_file, drawn)
+    saving(parts.canvas.mask_download, review.mask_file, drawn)
+    saving(parts.save_project.click, review.project_file, drawn)

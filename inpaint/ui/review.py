@@ -1,0 +1,162 @@
+"""What the handlers of results ask of the package: cards, comparisons, merging and files."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from inpaint import masks, pictures, project, reviewing
+from inpaint.masks import Strokes
+from inpaint.tasks import TASKS
+from inpaint.ui.canvas import Sheet
+from inpaint.ui.studio import WORK_COPY, Session, cached, card, drawing_of, jpeg, sheet, sorry
+from inpaint.ui.words import say
+from inpaint.visit import Run
+
+COMPARED = 1600
+"""Long side in pixels of the pictures that are compared."""
+
+
+def candidate_cards(session: Session, run: Run) -> list[tuple[str, str]]:
+    """Thumbnails of the candidates, each with what tells it apart."""
+    found = []
+    for index, candidate in enumerate(run.candidates):
+        seed = candidate.recipe["settings"]["seed"]
+        if "merged" in candidate.recipe:
+            caption = say("merged")
+        elif index == 0 and len(run.candidates) > 1 and run.seams[0]:
+            caption = say("best", seed=seed)
+        else:
+            caption = say("seed", seed=seed)
+        found.append((cached(session.cards[run.number][index], "candidate.jpg"), caption))
+    return found
+
+
+def history_cards(session: Session) -> list[tuple[str, str]]:
+    """Thumbnails of the original and of each run's chosen candidate."""
+    visit = session.visit
+    found = [(cached(card(visit.original), "original.jpg"), say("original"))]
+    for run in visit.runs:
+        title = TASKS[run.settings["task"]].title if run.settings["task"] in TASKS else "?"
+        chosen = session.cards[run.number][run.chosen]
+        found.append((cached(chosen, "result.jpg"), f"{run.number} · {title}"))
+    return found
+
+
+def before_after(run: Run) -> tuple[str, str]:
+    """Store the pair that the slider compares."""
+    candidate = run.candidates[run.chosen]
+    after = candidate.picture()
+    before = run.before if run.before.size == after.size else candidate.original
+    first, second = (_large(pictures.preview(picture, COMPARED)) for picture in (before, after))
+    return first, second
+
+
+def how_sure(run: Run) -> str | None:
+    """Store the drawing of where the candidates differ; None for a single one."""
+    if len(run.candidates) < 2:
+        return None
+    whole = [candidate.picture() for candidate in run.candidates]
+    drawing = reviewing.uncertainty(whole, reviewing.touched(run.candidates[0]), COMPARED)
+    return _large(Image.fromarray(drawing))
+
+
+def is_tight(run: Run) -> bool:
+    """Whether to offer a wider mask."""
+    return TASKS[run.settings["task"]].mask == "needed" and reviewing.is_tight(
+        run.candidates[run.chosen]
+    )
+
+
+def begin_merging(session: Session, strokes: Strokes | None) -> Sheet:
+    """Put the chosen candidate on the canvas, to be painted on."""
+    shown = session.visit.shown
+    assert shown is not None
+    session.parked = drawing_of(session, strokes)
+    session.draft = shown.candidates[shown.chosen]
+    return _draft_sheet(session)
+
+
+def merge(session: Session, strokes: Strokes | None, index: int) -> Sheet:
+    """Take the painted part from another candidate."""
+    shown, draft = session.visit.shown, session.draft
+    assert shown is not None and draft is not None
+    where = masks.rasterize(strokes) if strokes else None
+    if where is None or where.shape != draft.original.pixels.shape[:2] or not where.any():
+        raise sorry(say("merging"))
+    if not (where & reviewing.touched(draft)).any():
+        raise sorry(say("merge_nothing"))
+    try:
+        session.draft = reviewing.merged(draft, shown.candidates[index], where)
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return _draft_sheet(session)
+
+
+def end_merging(session: Session) -> Sheet:
+    """Keep the merge as a candidate and go back to the mask."""
+    shown, draft, parked = session.visit.shown, session.draft, session.parked
+    assert shown is not None and draft is not None
+    if not any(draft is candidate for candidate in shown.candidates):
+        shown.candidates.append(draft)
+        shown.seams.append(reviewing.seam(draft))
+        session.cards[shown.number].append(card(draft.picture()))
+        shown.chosen = len(shown.candidates) - 1
+    session.draft = session.parked = None
+    return sheet(session, parked)
+
+
+def _draft_sheet(session: Session) -> Sheet:
+    assert session.draft is not None
+    picture = session.draft.picture()
+    return Sheet(pictures.preview(picture, WORK_COPY), picture.size)
+
+
+def own_label(session: Session) -> tuple[str, bool]:
+    """Name the download in the picture's own format, and whether that loses anything."""
+    picture = session.visit.original
+    own, extras = pictures.save_format(picture), picture.extras
+    lossy = own == "JPEG" or (own == "WEBP" and not extras.get("lossless"))
+    how = say("around" if "jpeg" in extras else "reencoded") if lossy else ""
+    return say("download", format=own) + how, lossy
+
+
+def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
+    """Write the chosen candidate, marked as partly generated; None for its own format."""
+    shown = session.visit.shown
+    if shown is None:
+        raise sorry(say("open_first"))
+    candidate = shown.candidates[shown.chosen]
+    own = format or pictures.save_format(session.visit.original)
+    suffix = next(end for end, name in pictures.EXTENSIONS.items() if name == own)
+    try:
+        data = candidate.encode(own, with_recipe=with_recipe)
+    except (pictures.PictureError, OSError) as error:
+        raise sorry(str(error)) from None
+    return cached(data, f"{session.visit.name}-{shown.settings['task']}{suffix}")
+
+
+def mask_file(session: Session | None, strokes: Strokes | None) -> str:
+    """Write the mask as a PNG, white where it is painted."""
+    drawing = drawing_of(session, strokes) if session else None
+    if session is None or drawing is None:
+        raise sorry(say("open_first"))
+    data = pictures.encode(pictures.read(drawing.mask()), "PNG")
+    return cached(data, f"{session.visit.name}-mask.png")
+
+
+def project_file(session: Session | None, strokes: Strokes | None) -> str:
+    """Write the visit as a project."""
+    if session is None:
+        raise sorry(say("open_first"))
+    data = project.save(session.visit, drawing_of(session, strokes))
+    return cached(data, f"{session.visit.name}-project.zip")
+
+
+def _large(image: Image.Image) -> str:
+    """Store a picture that fills its place: the page enlarges none."""
+    scale = COMPARED / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    profile = image.info.get("icc_profile")
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    image.info["icc_profile"] = profile
+    return cached(jpeg(image), "large.jpg")

@@ -1,0 +1,138 @@
+"""Runs: what starts one, and what the page shows while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from inpaint.editing import Moment
+from inpaint.masks import Strokes
+from inpaint.settings import OPTIONS
+from inpaint.ui import controls, studio
+from inpaint.ui.layout import Parts
+from inpaint.ui.showing import QUIET, Updates, shown
+from inpaint.ui.studio import Session
+from inpaint.ui.turns import Line
+from inpaint.ui.words import say
+from inpaint.visit import Run
+
+GROWN = 8
+"""Pixels by which a mask that is too tight is widened."""
+
+
+def wire_running(parts: Parts, device: str, line: Line) -> None:
+    """Let runs be started, varied and stopped."""
+    picking = gr.on(
+        parts.fill.click, controls.new_seed, [parts.locked, parts.seed], parts.seed, **QUIET
+    )
+    then_run(picking, parts, device, line)
+
+    def on_wider(grow: float) -> float:
+        return min(grow + GROWN, OPTIONS["grow"].high)
+
+    grow = parts.settings["grow"]
+    then_run(parts.grow_again.click(on_wider, grow, grow, **QUIET), parts, device, line)
+
+    def on_more(session: Session) -> Iterator[Updates]:
+        seed = int(controls.new_seed(False, None) or 0)
+        yield from running(parts, session, studio.more_like(session, line, device, seed))
+
+    parts.more.click(
+        on_more,
+        parts.session,
+        parts.outputs,
+        concurrency_limit=None,
+        trigger_mode="once",
+        **QUIET,
+    )
+    parts.stop.click(studio.stop, parts.session, None, queue=False, api_visibility="private")
+
+
+def then_run(event: Any, parts: Parts, device: str, line: Line) -> None:
+    """Run with what the page shows, after an event."""
+
+    def on_run(
+        strokes: Strokes | None, session: Session | None, seed: Any, task: str, *values: Any
+    ) -> Iterator[Updates]:
+        work = studio.run(strokes, session, line, device, seed, task, *values)
+        yield from running(parts, session, work)
+
+    event.success(
+        on_run,
+        [parts.canvas, parts.session, parts.seed, parts.task, *parts.values],
+        parts.outputs,
+        concurrency_limit=None,
+        trigger_mode="once",
+        **QUIET,
+    )
+
+
+def running(parts: Parts, session: Session | None, work: Iterator[Any]) -> Iterator[Updates]:
+    """Show a run as it goes, and free the page again whatever happens."""
+    previews: list[str] = []
+    begun = False
+    try:
+        for event in work:
+            if not begun:
+                begun = True
+                yield _begun(parts)
+            if isinstance(event, Moment):
+                yield _moment(parts, event, previews)
+            elif isinstance(event, Run):
+                assert session is not None
+                yield _freed(parts, event.said) | shown(parts, session, view="compare")
+                return
+            elif isinstance(event, int):
+                yield {
+                    parts.status: say("ahead", count=event) if event else _bar(say("starting"), 0)
+                }
+    except Exception:
+        # Without this the page would stay locked after an error.
+        if begun and session:
+            yield _freed(parts, "") | shown(parts, session)
+        raise
+    if begun and session:  # it was stopped while it waited
+        yield _freed(parts, say("stopped_waiting")) | shown(parts, session)
+
+
+def _begun(parts: Parts) -> Updates:
+    return {
+        parts.canvas: gr.update(busy=True),
+        parts.view: gr.update(value="paint"),
+        parts.fill: gr.update(interactive=False),
+        parts.more: gr.update(interactive=False),
+        parts.grow_again: gr.update(interactive=False),
+        parts.stop: gr.update(interactive=True),
+        parts.results: gr.update(visible=True),
+        parts.gallery: gr.update(value=[], label=say("previews")),
+    }
+
+
+def _freed(parts: Parts, said: str) -> Updates:
+    return {
+        parts.canvas: gr.update(busy=False),
+        parts.fill: gr.update(interactive=True),
+        parts.more: gr.update(interactive=True),
+        parts.grow_again: gr.update(interactive=True),
+        parts.stop: gr.update(interactive=False),
+        parts.status: said,
+    }
+
+
+def _moment(parts: Parts, moment: Moment, previews: list[str]) -> Updates:
+    """Show progress on the canvas, in the status and in the gallery."""
+    canvas, card = studio.views(moment)
+    previews.append(card)
+    if len(previews) > studio.GALLERY:
+        del previews[1::2]
+    return {
+        parts.canvas: gr.update(preview=canvas),
+        parts.status: _bar(studio.progress_text(moment), moment.number / moment.total),
+        parts.gallery: gr.update(value=list(previews)),
+    }
+
+
+def _bar(text: str, share: float) -> str:
+    return f'<div class="bar" style="--share:{100 * share:.0f}%">{text}</div>'

@@ -1,0 +1,114 @@
+"""What the page shows of a session: the answers that several events have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from inpaint.tasks import TASKS
+from inpaint.ui import controls, review, studio
+from inpaint.ui.canvas import Sheet
+from inpaint.ui.layout import Parts, proposes, tip, views
+from inpaint.ui.studio import Session
+from inpaint.ui.words import say
+from inpaint.visit import Drawing
+
+Updates = dict[Any, Any]
+"""From components to what becomes of them."""
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def nothing(parts: Parts) -> Updates:
+    """Change nothing; Gradio does not take an empty answer."""
+    return {parts.status: gr.skip()}
+
+
+def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
+    """Show a picture that was opened, with an empty desk, or as far as its project was."""
+    return {
+        parts.session: session,
+        parts.canvas: studio.sheet(session, drawing),
+        parts.shelf: gr.update(visible=False),
+        parts.view: gr.update(value="paint"),
+        parts.cost: "",
+        parts.status: "",
+        **guide(parts, ""),
+        **shown(parts, session),
+    }
+
+
+def guide(parts: Parts, image: str, tip: str = "") -> Updates:
+    """Show the second picture, given as a link, or say what it would be."""
+    seen = f'<img src="{image}" alt="">' if image else tip
+    return {parts.guide_view: seen, parts.guide_remove: gr.update(visible=bool(image))}
+
+
+def task_chosen(
+    parts: Parts, name: str, values: dict[str, Any], sheet: Sheet | None = None
+) -> Updates:
+    """Draw the page for a task; without another sheet the picture and its mask stay."""
+    row = TASKS[name]
+    canvas = {"guide": row.guide != "unused", "grow": values["grow"], "feather": values["feather"]}
+    if sheet is not None:
+        canvas["value"] = sheet
+    shown = zip(parts.values, controls.updates(name, values), strict=True)
+    return {
+        parts.task: name,
+        parts.tip: tip(row),
+        parts.fill: gr.update(value=row.title),
+        parts.find: gr.update(visible=proposes(name)),
+        parts.guide_box: gr.update(visible=row.guide != "unused"),
+        parts.guide_view: row.guide_tip,
+        parts.canvas: gr.update(**canvas),
+        **dict(shown),
+    }
+
+
+def shown(parts: Parts, session: Session, view: str | None = None) -> Updates:
+    """Show the run that is on show, its candidates, and the history."""
+    run = session.visit.shown
+    past = {
+        parts.past: gr.update(visible=bool(session.visit.runs)),
+        parts.history: gr.update(
+            value=review.history_cards(session) if session.visit.runs else [],
+            selected_index=session.visit.runs.index(run) + 1 if run else None,
+        ),
+        parts.delete: gr.update(visible=run is not None),
+    }
+    if run is None:
+        return past | {parts.results: gr.update(visible=False), parts.view: "paint"}
+    several = len(run.candidates) > 1
+    seen: dict[str, Any] = {"value": view} if view else {}
+    label, lossy = review.own_label(session)
+    return past | {
+        parts.results: gr.update(visible=True),
+        parts.outcome: gr.update(visible=True),
+        parts.files: gr.update(visible=True),
+        parts.view: gr.update(choices=views(len(run.candidates)), **seen),
+        parts.receipt: run.receipt,
+        parts.gallery: gr.update(
+            value=review.candidate_cards(session, run),
+            label=say("candidates"),
+            selected_index=run.chosen,
+        ),
+        parts.compare: review.before_after(run),
+        parts.sure: review.how_sure(run),
+        parts.hint: gr.update(visible=review.is_tight(run)),
+        parts.merge: gr.update(visible=several, value=say("merge")),
+        parts.more: gr.update(
+            visible=TASKS[run.settings["task"]].mask != "unused", interactive=True
+        ),
+        parts.download: gr.update(value=label),
+        parts.exact: gr.update(visible=lossy),
+    }
+
+
+def estimating(parts: Parts, device: str) -> dict[str, Any]:
+    """Return the event that brings the cost up to date."""
+
+    def on_estimate(strokes: Any, session: Any, task: str, *values: Any) -> str:
+        return studio.estimate(strokes, session, device, task, *values)
+
+    inputs = [parts.canvas, parts.session, parts.task, *parts.values]
+    return {"fn": on_estimate, "inputs": inputs, "outputs": parts.cost, **QUIET}

@@ -1,0 +1,116 @@
+"""What the page is put together from: its controls, its address, its line of waiting people."""
+
+import threading
+import time
+
+import pytest
+
+from inpaint.settings import OPTIONS, Settings
+from inpaint.tasks import TASKS
+from inpaint.ui import address, controls
+from inpaint.ui.job import Job
+from inpaint.ui.turns import Line, LineFull
+
+
+def test_every_setting_has_a_control_or_its_own_place():
+    assert {*controls.NAMES, *controls.APART} == set(OPTIONS)
+    made = (
+        controls.make_particular("fill")
+        | controls.make_main("fill")
+        | controls.make_advanced("fill")
+    )
+    assert set(made) == set(controls.NAMES)
+    for name, control in made.items():
+        assert control.label == OPTIONS[name].title
+        assert control.visible == controls.is_shown(name, "fill", "self")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_shows_what_it_has_a_use_for_at_its_defaults(task):
+    values = controls.defaults(task)
+    seen = dict(zip(controls.NAMES, controls.updates(task, values), strict=True))
+    assert all(seen[name]["visible"] for name in (*controls.COMMON, *TASKS[task].controls))
+    hidden = set(controls.PARTICULAR) - set(TASKS[task].controls)
+    assert not any(seen[name]["visible"] for name in hidden)
+    for name, value in TASKS[task].defaults.items():
+        assert seen[name]["value"] == value
+
+
+def test_a_model_that_reads_a_prompt_gets_one():
+    assert not controls.is_shown("prompt", "fill", "self")
+    assert controls.is_shown("prompt", "fill", "sd15")
+    assert not controls.is_shown("negative", "fill", "flux-fill")
+    assert controls.defaults("fill", model="sd15-fast")["steps"] == 4
+
+
+def test_a_link_restores_the_settings():
+    query = {"task": "extend", "left": "40", "aspect": "16:9", "sampler": "repaint", "steps": "30"}
+    task, values = address.settings_in(query, {})
+    assert task == "extend"
+    wanted = Settings(task="extend", left=40, aspect="16:9", sampler="repaint", steps=30)
+    assert values == wanted.as_dict()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"task": "nothing"},
+        {"steps": "many"},
+        {"steps": "1e99"},
+        {"strength": "nan"},
+        {"sampler": "<script>"},
+        {"sensitivity": "0.9"},
+        {"seed": "5"},
+        {"": ""},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_in_a_link_is_passed_over(query):
+    assert address.settings_in(query, {}) == ("fill", controls.defaults("fill"))
+
+
+def test_a_link_counts_more_than_what_is_remembered():
+    _, values = address.settings_in({"candidates": "2"}, {"candidates": 5, "model": "self"})
+    assert values["candidates"] == 2
+    assert address.settings_in({}, {"candidates": 5})[1]["candidates"] == 5
+
+
+def test_people_are_served_in_the_order_they_came():
+    line = Line(longest=2)
+    with line.place() as first:
+        with line.place() as second:
+            with line.place() as third:
+                assert (first(), second(), third()) == (0, 1, 2)
+                with pytest.raises(LineFull), line.place():
+                    pass
+        with line.place() as third:
+            assert third() == 1, "who leaves makes room"
+
+
+def test_one_works_while_the_others_wait():
+    line, at_work, most = Line(longest=8), [0], [0]
+
+    def work():
+        with line.place() as ahead:
+            while ahead():
+                time.sleep(0.001)
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+            time.sleep(0.005)
+            at_work[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert most == [1] and not any(thread.is_alive() for thread in threads)
+
+
+def test_who_is_stopped_while_waiting_does_not_wait_on():
+    job = Job(lambda progress: None)
+    threading.Timer(0.01, job.stop).start()
+    began = time.perf_counter()
+    while not job.stopped:
+        job.wait()
+    assert time.perf_counter() - began < 0.2
