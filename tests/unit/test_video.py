@@ -201,9 +201,12 @@ def test_what_was_invented_stays_as_sharp_as_it_was(tmp_path):
     source = save_folder(tmp_path / "in", with_logo(frames))
     assert video.edit(source, LOGO, tmp_path / "out", reach=4, **FAST).carried > 0.8
     middle = np.s_[14:22, 64:76]
-    first, *_, last = load_folder(tmp_path / "out", 25)
-    detail = [cv2.Laplacian(frame[middle].astype(float), -1).std() for frame in (first, last)]
-    assert 0.8 < detail[1] / detail[0] < 1.2
+    detail = [
+        cv2.Laplacian(frame[middle].astype(float), -1).std()
+        for frame in load_folder(tmp_path / "out", 25)
+    ]
+    early, late = np.mean(detail[1:5]), np.mean(detail[-4:])  # both moved: one interpolation
+    assert 0.8 < late / early < 1.2
 
 
 def test_where_motion_cannot_be_followed_the_frame_before_is_the_guess(tmp_path):
