@@ -217,11 +217,11 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_measure(folder):
-    rows = damage_check.measure(folder, count=3, seed=1, sensitivity=0.8, repairs=1)
+    rows = damage_check.measure(folder, count=6, seed=1, sensitivity=0.6, repairs=1)
     assert [row.kind for row in rows] == ["clean", *KINDS]
     assert rows[0].proposed == 0 and rows[0].pictures == 3
     film = rows[1 + list(KINDS).index("film")]
-    assert film.recall > 0.7 and film.precision > 0.9
+    assert film.recall > 0.6 and film.precision > 0.9
     assert film.after > film.before + 3
     lines = damage_check.table(rows).splitlines()
     assert len(lines) == 2 + len(rows) and lines[2].startswith("| clean | 3 | 0.0% | – |")
