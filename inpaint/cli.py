@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tasks",
         type=_names,
         metavar="NAME,...",
-        help="measure restoring instead: enlarge, denoise, deblur, colourise",
+        help="measure these instead: repair, enlarge, denoise, deblur, colourise",
     )
     evaluate.set_defaults(command=_evaluate)
 
@@ -312,6 +312,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from inpaint.tools import damage_check
     from inpaint.tools.evaluate import Evaluation, evaluate
     from inpaint.tools.restoration import restoration
 
@@ -325,20 +326,23 @@ def _evaluate(options: argparse.Namespace) -> int:
             print(f"inpaint: {done} of {total} crops, {stage}", file=sys.stderr, flush=True)
         last = stage
 
-    if options.tasks:
-        text = restoration(
-            options.pictures,
-            options.count,
-            options.seed,
-            size=options.size,
-            model=options.model or "restore",
-            tasks=options.tasks,
-            progress=show,
+    folder, count, seed = options.pictures, options.count, options.seed
+    tasks = tuple(task for task in options.tasks or () if task != "repair")
+    tables = []
+    if "repair" in (options.tasks or ()):
+        rows = damage_check.measure(folder, count, seed, repairs=count, progress=show)
+        tables.append(damage_check.table(rows))
+    if tasks:
+        model = options.model or "restore"
+        tables.append(
+            restoration(
+                folder, count, seed, size=options.size, model=model, tasks=tasks, progress=show
+            )
         )
-    else:
-        text = evaluate(Evaluation(**values), show)
+    if not options.tasks:
+        tables.append(evaluate(Evaluation(**values), show))
     bar.clear()
-    print(text)
+    print("\n\n".join(tables))
     return 0
 
 

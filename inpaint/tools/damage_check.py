@@ -7,6 +7,7 @@ film grain.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,12 @@ class Row:
 
 
 def measure(
-    folder: Path, count: int = 30, seed: int = 0, sensitivity: float = 0.5, repairs: int = 0
+    folder: Path,
+    count: int = 30,
+    seed: int = 0,
+    sensitivity: float = 0.5,
+    repairs: int = 0,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[Row]:
     """Measure on `count` photographs of a folder for each kind, and on all of them without damage.
 
@@ -68,14 +74,24 @@ def measure(
         Of `damage.find`.
     repairs
         How many of each kind are repaired by the picture's own patches.
+    progress
+        (trials done, trials in all, what is being done).
+
+    Raises
+    ------
+    ValueError
+        If the count is below 1, or the folder holds no photograph.
     """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
     files = find(folder)
     rows = [_clean(files, sensitivity)]
-    for kind in KINDS:
+    for place, kind in enumerate(KINDS):
         order = np.random.default_rng([seed, *kind.encode()]).permutation(len(files))
         cases = []
         for turn in range(count):
             rng = np.random.default_rng([seed, turn, *kind.encode()])
+            progress(place * count + turn, len(KINDS) * count, f"repair, {kind}")
             # A stamp is burnt in by cameras that take colour.
             look = LOOKS[turn % len(LOOKS)] if kind != "stamp" else "colour"
             clean = dress(photograph(files[order[turn % len(order)]]), look, rng)
