@@ -10,6 +10,10 @@ Where all pairs of patches are few, the sum runs over all of them. Where they ar
 a handful of candidates for each patch: the matches of its neighbours, shifted, and random ones
 nearby (PatchMatch, Barnes et al. 2009). Neighbours then copy from neighbouring places, and texture
 stays whole. A finer level starts from the coarser one's matches: the same places, seen sharper.
+
+A patch may shift in each colour by b ~ N(0, v), as light does across a picture; its known pixels
+tell how far. Integrated over b, its score gains ½·p·b̂, where p = Σ π(τ − Q_j) over the known pixels
+and b̂ = v·p/(1 + v·Σ π) is the mean shift, and it shows Q_j + b̂.
 """
 
 from __future__ import annotations
@@ -39,6 +43,8 @@ KNOWN_SPREAD = 0.06
 """Standard deviation allowed to known pixels at low noise, in units of [-1, 1]."""
 ONE_MATCH = 0.5
 """Noise s/a below which a patch is its best match alone: averages of near matches are blurred."""
+BRIGHTNESS = 0.05
+"""Standard deviation by which a patch may shift in a colour, in units of [-1, 1]."""
 CANDIDATES = 9
 NEARBY = 4
 """Pixels around a coarser level's match in which a finer one looks for a better."""
@@ -203,6 +209,8 @@ class PatchLevel:
         self.box = np.s_[..., top : bottom + side, left : right + side]
         self.positions = (bottom - top + 1) * (right - left + 1)
         self.in_box = (row - top) * (right - left + 1) + col - left
+        self.shown = (self._unfolded(self.mask[self.box]) == 0).float()  # (N, side, side, 1)
+        self.at_rim = self.shown.flatten(1).any(1)
         self.votes = self._votes()
         self.total_votes = self._folded(self.votes)
         # (H·W, side·3): what lies right of each pixel, so that a patch is gathered in `side` reads.
@@ -302,10 +310,26 @@ class PatchLevel:
         score = (target.flatten(1) * weight) @ self.key_patches.T
         score -= 0.5 * precision.flatten(1) @ self.key_squares.T
         score += self.nearness
+        rim = self.at_rim.nonzero()[:, 0]
+        told = self._told(precision)[rim]
+        pull = (told[..., None] * target[rim].view(len(rim), self.side**2, 3)).sum(1).T[..., None]
+        pull = pull - told @ self.key_patches.view(len(self.keys), -1, 3).permute(2, 1, 0)
+        shift = pull * _give(told)  # (3, rim, keys)
+        score[rim] += 0.5 * (pull * shift).sum(0)
         best = score.argmax(1)
         self.match = self.keys[best]
-        patches = score.softmax(1) @ self.key_patches if blend else self.key_patches[best]
+        if blend:
+            share = score.softmax(1)
+            patches, moved = share @ self.key_patches, (share[rim] * shift).sum(2)
+        else:
+            patches = self.key_patches[best]
+            moved = shift[:, torch.arange(len(rim)), best[rim]]
+        patches[rim] += moved.T.repeat(1, self.side**2)
         return patches.view(target.shape)
+
+    def _told(self, precision: Tensor) -> Tensor:
+        """Precision of the pixels that tell a patch's shift, the known ones, (N, side·side)."""
+        return (precision * self.shown).flatten(1)
 
     def _votes(self) -> Tensor:
         """Weigh each pixel of each query's patch in the average, (side·side, N).
@@ -316,8 +340,7 @@ class PatchLevel:
         offset = torch.arange(self.side) - (self.side - 1) / 2
         distance = (offset[:, None].square() + offset.square()).flatten()
         inner, rim = (torch.exp(-0.5 * distance / s**2) for s in (VOTE_SPREAD, RIM_VOTE_SPREAD))
-        holds_known = (self._unfolded(self.mask[self.box]) == 0).flatten(1).any(1)
-        return torch.where(holds_known, rim[:, None], inner[:, None])
+        return torch.where(self.at_rim, rim[:, None], inner[:, None])
 
     def _nearness(self) -> Tensor:
         """Log-prior of each key for each query: what lies nearer is likelier to continue here."""
@@ -330,26 +353,33 @@ class PatchLevel:
     def _mean_of_candidates(self, target: Tensor, precision: Tensor, blend: bool) -> Tensor:
         """Sum over candidates that are found anew each time, or take the best of them."""
         weight = precision.expand(-1, -1, -1, 3).flatten(2)
+        told = self._told(precision)
+        give = _give(told)
         if self.match is None:
             self.match = self._any_keys(len(self.queries))
             if self.here:  # what lies in the hole may be learnt from too
                 self.match = torch.where(self.is_key[self.queries], self.queries, self.match)
         for turn in range(ROUNDS):
             candidates = self._candidates(self.match, reach=1 + 2 * turn)
-            cost = torch.empty(candidates.shape)
+            cost, shift = torch.empty(candidates.shape), torch.empty(*candidates.shape, 3)
             for i in range(0, len(candidates), CHUNK):
                 rows = slice(i, i + CHUNK)
-                gap = self.patches(candidates[rows]) - target[rows, None]
+                gap = target[rows, None] - self.patches(candidates[rows])
+                pull = torch.einsum("nkpc,np->nkc", gap.view(*gap.shape[:2], -1, 3), told[rows])
+                shift[rows] = pull * give[rows, None]
                 cost[rows] = (gap.square_() * weight[rows, None]).sum((-1, -2))
+                cost[rows] -= (pull * shift[rows]).sum(-1)
             best = cost.argmin(1, keepdim=True)
             self.match = candidates.gather(1, best)[:, 0]
+        shift = shift.repeat(1, 1, self.side)[:, :, None]
         if not blend:
-            return self.patches(self.match)
+            return self.patches(self.match) + shift[torch.arange(len(best)), best[:, 0]]
         share = (-0.5 * cost).softmax(1)
         out = torch.empty_like(target)
         for i in range(0, len(out), CHUNK):
             rows = slice(i, i + CHUNK)
-            out[rows] = (share[rows, :, None, None] * self.patches(candidates[rows])).sum(1)
+            shown = self.patches(candidates[rows]) + shift[rows]
+            out[rows] = (share[rows, :, None, None] * shown).sum(1)
         return out
 
     def _candidates(self, match: Tensor, reach: int) -> Tensor:
@@ -395,6 +425,11 @@ class PatchLevel:
         columns = F.unfold(image, side)[0][:, self.in_box]
         patches = columns.view(image.shape[1], side, side, len(self.queries))
         return patches.permute(3, 1, 2, 0).contiguous()
+
+
+def _give(told: Tensor) -> Tensor:
+    """How far a patch shifts per unit of pull on it, (N, 1)."""
+    return BRIGHTNESS**2 / (1 + BRIGHTNESS**2 * told.sum(1, keepdim=True))
 
 
 def _position(row: Tensor, col: Tensor, rows: int, cols: int) -> Tensor:

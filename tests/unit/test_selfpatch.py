@@ -60,11 +60,18 @@ def brute_force(known, mask, x, level, side):
     distance = offset[:, None] ** 2 + offset**2
     total, count, best = np.zeros_like(known), np.zeros((1, height, width)), {}
     for query in queries:
-        scores = []
+        scores, shown = [], []
+        told = np.where(hole > 0, 0, precision)[window[query]]
         for key in keys:
             gap = target[window[query]] - known[window[key]]
             away = (query[0] - key[0]) ** 2 + (query[1] - key[1]) ** 2
             score = -0.5 * (precision[window[query]] * gap**2).sum()
+            pull = (told * gap).sum((1, 2))
+            variance = 1 / (
+                told.sum() + selfpatch.BRIGHTNESS**-2
+            )  # of the shift, known pixels seen
+            score += 0.5 * (pull**2).sum() * variance
+            shown.append(known[window[key]] + (pull * variance)[:, None, None])
             scores.append(score - away / (2 * selfpatch.NEARNESS**2))
         weights = np.exp(np.array(scores) - max(scores))
         weights /= weights.sum()
@@ -74,8 +81,8 @@ def brute_force(known, mask, x, level, side):
         at_rim = (hole[window[query]] == 0).any()
         spread_of_votes = selfpatch.RIM_VOTE_SPREAD if at_rim else selfpatch.VOTE_SPREAD
         say = np.exp(-distance / (2 * spread_of_votes**2))
-        for weight, key in zip(weights, keys, strict=True):
-            total[window[query]] += weight * say * known[window[key]]
+        for weight, patch in zip(weights, shown, strict=True):
+            total[window[query]] += weight * say * patch
         count[window[query]] += say
     voted = total / np.where(count > 0, count, 1)
     rim = (count > 0) & (hole == 0)
