@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from inpaint import hub
+from inpaint.blend import BlendModel
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device
 from inpaint.filling import Filler, Pyramid
@@ -127,6 +128,8 @@ def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[],
     spec = listed().get(name)
     if name == "self":
         return lambda: Loaded(Pyramid(SelfModel()))
+    if name == "blend":
+        return partial(_blend, device)
     if spec is not None:
         folder = _folder(spec.repository, spec, progress)
         prior = _folder(spec.prior, spec, progress) if spec.prior else None
@@ -137,6 +140,12 @@ def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[],
     raise ModelError(
         f"There is no model {name!r}; choose {', '.join(listed())} or give a folder that holds one."
     )
+
+
+def _blend(device: Device) -> Loaded:
+    folder = Path(MODELS["photo"].repository)
+    model = BlendModel(SelfModel(), _pixel_model(folder, device))
+    return Loaded(Pyramid(model), _weights_digest(folder))
 
 
 LORA = ("pytorch_lora_weights.safetensors",)

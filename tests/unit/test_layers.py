@@ -34,6 +34,7 @@ ROOMS = [
     "hub",
     "pipeline",
     "filling",
+    "blend",
     "samplers",
     "selfpatch",
     "unet",
