@@ -1,0 +1,60 @@
+"""Serves the page as the operator wants it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from inpaint.devices import pick
+from inpaint.ui.controls import offered
+from inpaint.ui.gate import Gate
+from inpaint.ui.options import Options
+from inpaint.ui.page import CSS, create_demo
+
+SLACK = 1 << 20
+"""Bytes that a request may be longer than the file it brings."""
+
+
+def check(options: Options) -> None:
+    """Raise a ValueError, with one sentence, if this machine cannot do what is asked for."""
+    pick(options.device)
+    if options.model not in offered():
+        raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        raise ValueError("--mcp needs the package mcp: pip install -r requirements-mcp.txt")
+
+
+def launch(options: Options, **more: Any) -> gr.Blocks:
+    """Start to serve, in threads of its own; `more` goes to Gradio's launch.
+
+    Raises
+    ------
+    OSError
+        The port is taken.
+    """
+    hosted = "SPACE_ID" in os.environ
+    if hosted:  # behind a proxy that names the visitor
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+    demo = create_demo(options)
+    largest = options.max_upload << 20
+    demo.launch(
+        server_name="0.0.0.0" if hosted else options.host,
+        server_port=options.port,
+        share=options.share,
+        auth=options.users() or None,
+        mcp_server=options.mcp,
+        max_file_size=largest,
+        app_kwargs={"middleware": [Middleware(Gate, rate=options.rate, largest=largest + SLACK)]},
+        enable_monitoring=False,
+        css_paths=CSS,
+        ssr_mode=False,
+        run_history=False,
+        footer_links=[],
+        prevent_thread_lock=True,
+        **more,
+    )
+    return demo
