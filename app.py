@@ -1,6 +1,7 @@
 """Start the page: `python app.py`. On a Hugging Face Space this file is the entry."""
 
 import os
+import signal
 import sys
 
 # Before gradio is imported: no telemetry, no request leaves this machine.
@@ -16,6 +17,8 @@ from inpaint.ui.options import Options  # noqa: E402
 
 def main() -> None:
     """Read flags and variables, and serve the page."""
+    # A container is ended by SIGTERM: it shall clean up as after Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options.of(sys.argv[1:], os.environ)
     try:
         serving.check(options)

@@ -40,7 +40,7 @@ REMEMBER = "(model, candidates, recipe) => ({ model, candidates, recipe })"
 def create_demo(options: Options) -> gr.Blocks:
     """Build the page."""
     demo: gr.Blocks
-    with Guarded(title=say("title"), fill_width=True, delete_cache=(600, 3600)) as demo:
+    with Guarded(title=say("title"), fill_width=True) as demo:
         parts = make_page()
         line = Line(options.queue)
         _wire_opening(parts, options, line)

@@ -14,7 +14,10 @@ from inpaint.ui.controls import offered
 from inpaint.ui.gate import Gate
 from inpaint.ui.options import Options
 from inpaint.ui.page import CSS, create_demo
+from inpaint.ui.uploads import keep_swept, use_own_folder
 
+MCP = "mcp==1.30.0"
+"""What the MCP server needs."""
 SLACK = 1 << 20
 """Bytes that a request may be longer than the file it brings."""
 
@@ -25,7 +28,7 @@ def check(options: Options) -> None:
     if options.model not in offered():
         raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")
     if options.mcp and importlib.util.find_spec("mcp") is None:
-        raise ValueError("--mcp needs the package mcp: pip install -r requirements-mcp.txt")
+        raise ValueError(f"--mcp needs one package more: pip install {MCP}")
 
 
 def launch(options: Options, **more: Any) -> gr.Blocks:
@@ -39,6 +42,7 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
     hosted = "SPACE_ID" in os.environ
     if hosted:  # behind a proxy that names the visitor
         os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+    use_own_folder()
     demo = create_demo(options)
     largest = options.max_upload << 20
     demo.launch(
@@ -57,4 +61,5 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
         prevent_thread_lock=True,
         **more,
     )
+    keep_swept(demo)
     return demo

@@ -1,7 +1,16 @@
-"""The one way in for files: what was uploaded here. No other path, and no address, is opened."""
+"""The one way in for files: what was uploaded here, into a folder that is swept.
+
+No other path, and no address, is opened.
+"""
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +20,10 @@ from gradio_client.utils import is_file_obj, traverse
 
 SERVED = "/gradio_api/file="
 """What stands before the path in the address of an uploaded file."""
+KEPT = 3600
+"""Seconds after which a file that nobody has used is deleted."""
+SWEPT = 600
+"""Seconds between two sweeps."""
 
 
 def uploaded(name: str) -> Path:
@@ -21,17 +34,10 @@ def uploaded(name: str) -> Path:
     gr.Error
         It is not one: requests are strangers' words.
     """
-    folder = Path(get_upload_folder()).resolve()
-    try:
-        path = Path(name.rpartition(SERVED)[2]).resolve()
-        if path.is_relative_to(folder) and path.is_file():
-            return path
-    except (ValueError, OSError, RuntimeError):  # a null byte, a name too long, a ring of links
-        pass
-    raise gr.Error(
-        "This file was not uploaded here; addresses and paths are not opened.",
-        print_exception=False,
-    )
+    path = _inside(name)
+    if not path.is_file():
+        raise _not_here()
+    return path
 
 
 class Guarded(gr.Blocks):
@@ -50,5 +56,59 @@ class Guarded(gr.Blocks):
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
 
+def use_own_folder() -> None:
+    """Let uploads and results lie in a new folder, which is ours alone and goes in the end."""
+    parent = os.environ.get("GRADIO_TEMP_DIR")
+    if parent:
+        os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="inpaint-", dir=parent)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = folder
+
+
+def keep_swept(demo: gr.Blocks) -> None:
+    """Delete old files as long as the program runs; Gradio forgets some of those it has made."""
+
+    def work() -> None:
+        while True:
+            sweep(demo, KEPT)
+            time.sleep(SWEPT)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def sweep(demo: gr.Blocks, age: float) -> None:
+    """Delete uploads and results not used for `age` seconds, but for the examples of the page."""
+    kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
+    for file in Path(get_upload_folder()).rglob("*"):
+        if str(file) in kept or not file.is_file():
+            continue
+        if time.time() - file.stat().st_mtime > age:
+            file.unlink(missing_ok=True)
+
+
 def _checked(file: dict[str, Any]) -> dict[str, Any]:
-    return {**file, "path": str(uploaded(file["path"]))} if file["path"] else file
+    if not file["path"]:
+        return file
+    path = _inside(file["path"])
+    if path.is_file():
+        os.utime(path)  # it is in use
+    return {**file, "path": str(path)}
+
+
+def _inside(name: str) -> Path:
+    """Return a path in the folder of uploads; the file may have been deleted meanwhile."""
+    try:
+        path = Path(name.rpartition(SERVED)[2]).resolve()
+    except (ValueError, OSError, RuntimeError):  # a null byte, a name too long, a ring of links
+        raise _not_here() from None
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise _not_here()
+    return path
+
+
+def _not_here() -> gr.Error:
+    return gr.Error(
+        "This file was not uploaded here; addresses and paths are not opened.",
+        print_exception=False,
+    )
