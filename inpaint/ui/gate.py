@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import Any
 
 CLOSED = ("/gradio_api/file=http", "/gradio_api/proxy=", "/gradio_api/process_recording")
@@ -48,27 +49,26 @@ class Gate:
             sentence = f"At most {self._rate} requests a minute are served; wait a little."
             await _refuse(send, 429, sentence, ((b"retry-after", b"10"),))
             return
-        received, began = 0, False
+        received, refused = 0, False
 
         async def counted() -> Any:
-            nonlocal received
+            nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._largest:
+            if received > self._largest and not refused:
+                refused = True
+                sentence = f"At most {self._largest >> 20} MB can be sent at once."
+                await _refuse(send, 413, sentence)
+            if refused:
                 raise TooLarge
             return message
 
-        async def noticed(message: Any) -> None:
-            nonlocal began
-            began = True
-            await send(message)
+        async def heard(message: Any) -> None:
+            if not refused:  # else it has its answer
+                await send(message)
 
-        try:
-            await self._app(scope, counted, noticed)
-        except TooLarge:
-            if began:
-                raise
-            await _refuse(send, 413, f"At most {self._largest >> 20} MB can be sent at once.")
+        with suppress(TooLarge):
+            await self._app(scope, counted, heard)
 
     def _may(self, client: str) -> bool:
         """Count a request, unless there were too many in the last minute."""

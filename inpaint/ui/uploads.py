@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Guarded(gr.Blocks):
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
 
+@cache
 def use_own_folder() -> None:
     """Let uploads and results lie in a new folder, which is ours alone and goes in the end."""
     parent = os.environ.get("GRADIO_TEMP_DIR")
