@@ -22,7 +22,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options.of(sys.argv[1:], os.environ)
     try:
-        serving.check(options)
+        options = serving.fitted(options)
         print(f"Computing on: {pick(options.device).why}.")
         demo = serving.launch(options)
     except ValueError as error:

@@ -19,7 +19,7 @@ from inpaint.ui import zero
 from inpaint.ui.controls import offered
 from inpaint.ui.job import Job
 from inpaint.ui.options import Options
-from inpaint.ui.studio import cached, in_turn, sorry
+from inpaint.ui.studio import cached, in_one_sentence, in_turn, sorry
 from inpaint.ui.turns import Line
 from inpaint.ui.uploads import uploaded
 from inpaint.ui.words import say
@@ -63,15 +63,15 @@ def wire_api(options: Options, line: Line) -> None:
 
         result = yield from _told(in_turn(Job(work), line))
         if result is not None:
-            yield _answer(result, f"{picture.stem}-{settings['task']}")
+            with in_one_sentence():
+                answer = _answer(result, f"{picture.stem}-{settings['task']}")
+            yield answer
 
     def estimate(*values: Any) -> dict[str, Any]:
         (picture, mask, guide), settings = _taken(values, options)
-        try:
+        with in_one_sentence():
             whole = pictures.read(picture, max_pixels=options.max_pixels)
             cost = editing.estimate(whole, mask, guide=guide, device=options.device, **settings)
-        except ValueError as error:
-            raise sorry(str(error)) from None
         return asdict(cost)
 
     api(_described(fill, FILL, tuple[gr.FileData, dict[str, Any]]), concurrency_limit=None)
@@ -137,13 +137,11 @@ def _taken(values: tuple[Any, ...], options: Options) -> tuple[list[Any], dict[s
     files = [_file(given.pop(name, None)) for name in FILES]
     if files[0] is None:
         raise sorry("Upload a picture and name its path as the picture.")
-    try:
+    with in_one_sentence():
         wanted = settled(given)
         if "model" not in given and not TASKS[wanted.task].restores:
             given["model"] = options.model
             wanted = settled(given)
-    except ValueError as error:
-        raise sorry(str(error)) from None
     if wanted.model not in offered():
         raise sorry(say("which_model", models=", ".join(offered())))
     return files, {**given, "task": wanted.task}

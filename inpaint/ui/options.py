@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -81,8 +82,9 @@ class Options:
         """Names and passwords of those who may log in; none if everybody may use the page."""
         if not self.auth:
             return []
-        file = Path(self.auth)
-        lines = file.read_text("utf-8").split("\n") if file.is_file() else [self.auth]
+        lines = [self.auth]
+        if os.path.isfile(self.auth):
+            lines = Path(self.auth).read_text("utf-8").splitlines()
         pairs = [line.strip().partition(":") for line in lines if line.strip()]
         if not pairs or not all(name and password for name, _, password in pairs):
             raise ValueError("--auth takes USER:PASSWORD, or a file with such a line for each user")

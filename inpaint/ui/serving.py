@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from inpaint.ui.gate import Gate
 from inpaint.ui.options import Options
 from inpaint.ui.page import CSS, create_demo
 from inpaint.ui.uploads import keep_swept, use_own_folder
+from inpaint.ui.zero import lent
 
 MCP = "mcp==1.30.0"
 """What the MCP server needs."""
@@ -22,13 +24,21 @@ SLACK = 1 << 20
 """Bytes that a request may be longer than the file it brings."""
 
 
-def check(options: Options) -> None:
-    """Raise a ValueError, with one sentence, if this machine cannot do what is asked for."""
+def fitted(options: Options) -> Options:
+    """Return the options as this machine can serve them.
+
+    Raises
+    ------
+    ValueError
+        It cannot, with one sentence.
+    """
     pick(options.device)
     if options.model not in offered():
         raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")
     if options.mcp and importlib.util.find_spec("mcp") is None:
         raise ValueError(f"--mcp needs one package more: pip install {MCP}")
+    # A GPU that is lent is never this process's own; `zero.edit` works on it.
+    return replace(options, device="cpu") if lent() else options
 
 
 def launch(options: Options, **more: Any) -> gr.Blocks:

@@ -7,6 +7,7 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -292,7 +293,7 @@ def in_turn(job: Job, line: Line) -> Generator[int | Moment | None, None, Result
 
     Returns None if it was stopped while it waited; what goes wrong becomes one sentence.
     """
-    try:
+    with in_one_sentence():
         with line.place() as ahead:
             while (count := ahead()) and not job.stopped:
                 yield count
@@ -302,6 +303,13 @@ def in_turn(job: Job, line: Line) -> Generator[int | Moment | None, None, Result
             yield 0
             yield from job.moments()
         return job.result()
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """Turn what goes wrong into the error that is shown as one sentence."""
+    try:
+        yield
     except LineFull:
         raise sorry(say("full")) from None
     except (ValueError, MemoryError) as error:

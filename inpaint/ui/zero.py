@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import gradio as gr
 from numpy.typing import NDArray
 
 from inpaint import editing
@@ -35,17 +36,20 @@ def gpu(function: F) -> F:
 
 
 def edit(*arguments: Any, progress: Callable[[Moment], None], **settings: Any) -> Result:
-    """Edit as `inpaint.edit` does, on the lent GPU where there is one."""
+    """Edit as `inpaint.edit` does, on the lent GPU where there is one, else here."""
     if not lent():
         return editing.edit(*arguments, progress=progress, **settings)
-    for event in _edited_there(arguments, settings):
-        if isinstance(event, Result):
-            return event
-        try:
+    try:
+        for event in _edited_there(arguments, {**settings, "device": "auto"}):
+            if isinstance(event, Result):
+                return event
             progress(event)
-        except Stopped:
-            raise ValueError("It was stopped.") from None
-    raise ValueError("The GPU was taken away; try again.")
+    except Stopped:
+        raise ValueError("It was stopped.") from None
+    except gr.Error:  # there is no GPU to lend; or the work went wrong, then it does so here too
+        pass
+    result = editing.edit(*arguments, progress=progress, **{**settings, "device": "cpu"})
+    return replace(result, notes=(*result.notes, "No GPU was free: this was made on the CPU."))
 
 
 def _edited(arguments: tuple[Any, ...], settings: dict[str, Any]) -> Iterator[Moment | Result]:

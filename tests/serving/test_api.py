@@ -158,3 +158,11 @@ def test_others_wait_and_are_told_so(address, client, given):
     first.cancel()
     assert second.result(timeout=30)[1]["finished"]
     assert time.perf_counter() - began < 15, "who leaves makes room within a step"
+
+
+def test_the_operator_chooses_the_usual_model(serve, given):
+    client = Client(serve(model="photo"), verbose=False)
+    report = client.predict(**given, steps=1, api_name="/fill")[1]
+    assert report["recipes"][0]["settings"]["model"] == "photo"
+    report = client.predict(given["picture"], task="denoise", api_name="/fill")[1]
+    assert report["recipes"][0]["settings"]["model"] == "restore"

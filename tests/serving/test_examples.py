@@ -105,13 +105,13 @@ def test_the_tools_of_the_mcp_server(address, files):
 def test_without_the_package_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mcp", None)
     with pytest.raises(ValueError, match=f"--mcp needs one .*: pip install {serving.MCP}"):
-        serving.check(Options(mcp=True))
+        serving.fitted(Options(mcp=True))
 
 
 def test_a_model_that_is_not_here_is_refused():
     with pytest.raises(ValueError, match="^--model must be one of self, .*, got sd15$"):
-        serving.check(Options(model="sd15"))
-    serving.check(Options(model="photo"))
+        serving.fitted(Options(model="sd15"))
+    assert serving.fitted(Options(model="photo")).device == "auto"
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "tests/requirements.txt", "README.md"])

@@ -104,6 +104,8 @@ STAND_IN = '''
 
 import pickle
 
+import gradio as gr
+
 decorated = []
 
 
@@ -112,6 +114,8 @@ def GPU(function):
 
     def there(*arguments):
         arguments = pickle.loads(pickle.dumps(arguments))
+        if arguments[1]["seed"] == 13:
+            raise gr.Error("You have exceeded your GPU quota")
         work = function(*arguments)
         for value in work:
             yield pickle.loads(pickle.dumps(value))
@@ -139,8 +143,10 @@ assert drawn.dtype == np.uint8 and told[-1].number <= told[-1].total
 def stop(moment):
     raise inpaint.editing.Stopped
 
+alone = zero.edit(picture, mask, progress=told.append, **{**settings, "seed": 13})
+assert alone.finished and alone.notes == ("No GPU was free: this was made on the CPU.",)
 try:
-    zero.edit(picture, mask, progress=stop, steps=50)
+    zero.edit(picture, mask, progress=stop, steps=50, seed=1)
 except ValueError as error:
     print(error)
 """
