@@ -17,6 +17,7 @@ from inpaint.ui.uploads import sweep
 HERE = Path(__file__).resolve()
 NOT_UPLOADED = "This file was not uploaded here; addresses and paths are not opened."
 ELSEWHERE = [
+    "",
     "/etc/passwd",
     str(HERE),
     "../../etc/passwd",
