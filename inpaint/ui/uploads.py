@@ -90,8 +90,6 @@ def sweep(demo: gr.Blocks, age: float) -> None:
 
 
 def _checked(file: dict[str, Any]) -> dict[str, Any]:
-    if not file["path"]:
-        return file
     path = _inside(file["path"])
     if path.is_file():
         os.utime(path)  # it is in use
