@@ -61,11 +61,11 @@ import gradio as gr
 import numpy as np
 from gradio.component_meta import ComponentMeta, updateable
 from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
 from inpaint.masks import Stroke, Strokes
+from inpaint.ui.uploads import uploaded
 
 Box = tuple[int, int, int, int]
 ROUGH = ("width", "height", "strokes")
@@ -103,14 +103,7 @@ def uploaded_file(event: gr.EventData) -> Path:
     gr.Error
         The path is not one of an uploaded file: event data is the browser's word.
     """
-    return _checked(str(event.path))
-
-
-def _checked(name: str) -> Path:
-    path = Path(name).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
-        raise gr.Error("This file was not uploaded here.", print_exception=False)
-    return path
+    return uploaded(str(event.path))
 
 
 def preview(image: Image.Image, box: Box) -> dict[str, object]:
@@ -212,7 +205,7 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
         for pasted in strokes.pasted:
-            _checked(pasted.path)
+            uploaded(pasted.path)
         return strokes
 
     def postprocess(self, value: Sheet | None) -> dict[str, Any] | None:  # type: ignore[override]

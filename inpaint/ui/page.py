@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ import gradio as gr
 from inpaint import models, pictures
 from inpaint.tasks import TASKS
 from inpaint.ui import address, controls, studio
+from inpaint.ui.api import wire_api
 from inpaint.ui.canvas import uploaded_file
 from inpaint.ui.examples import examples
 from inpaint.ui.layout import Parts, make_page
+from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
 from inpaint.ui.running import then_run, wire_running
 from inpaint.ui.showing import (
@@ -27,6 +28,7 @@ from inpaint.ui.showing import (
 )
 from inpaint.ui.studio import Session
 from inpaint.ui.turns import Line
+from inpaint.ui.uploads import Guarded
 from inpaint.ui.words import say
 
 CSS = Path(__file__).with_name("page.css")
@@ -35,19 +37,10 @@ COPY_LINK = "() => { navigator.clipboard?.writeText(location.href) }"
 REMEMBER = "(model, candidates, recipe) => ({ model, candidates, recipe })"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the operator sets when the page is started."""
-
-    device: str = "auto"
-    max_pixels: int = pictures.MAX_PIXELS
-    queue: int = 16
-
-
 def create_demo(options: Options) -> gr.Blocks:
     """Build the page."""
     demo: gr.Blocks
-    with gr.Blocks(title=say("title"), fill_width=True, delete_cache=(600, 3600)) as demo:
+    with Guarded(title=say("title"), fill_width=True) as demo:
         parts = make_page()
         line = Line(options.queue)
         _wire_opening(parts, options, line)
@@ -56,8 +49,9 @@ def create_demo(options: Options) -> gr.Blocks:
         wire_results(parts)
         wire_history(parts, options.device)
         wire_downloads(parts)
+        wire_api(options, line)
     # Whoever waits for a turn does so inside a running event: see `inpaint.ui.turns`.
-    demo.queue(max_size=None, default_concurrency_limit=options.queue + 2)
+    demo.queue(max_size=None, api_open=False, default_concurrency_limit=options.queue + 2)
     return demo
 
 
@@ -181,9 +175,9 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     model.input(on_model, [task, model], parts.outputs, **QUIET)
 
     def on_load(remembered: dict[str, Any] | None, request: gr.Request) -> Updates:
-        if not request.query_params and not remembered:
+        if not request.query_params and not remembered and options.model == "self":
             return nothing(parts)  # a visitor who is quick has changed something meanwhile
-        kept = dict(remembered or {})
+        kept = {"model": options.model, **(remembered or {})}
         with_recipe = kept.pop("recipe", True)
         name, found = address.settings_in(dict(request.query_params), kept)
         return {

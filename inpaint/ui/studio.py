@@ -6,7 +6,8 @@ import base64
 import io
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from inpaint.editing import Candidate, Moment, Result
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
+from inpaint.ui import zero
 from inpaint.ui.canvas import Sheet, preview
 from inpaint.ui.controls import NAMES, is_shown, offered
 from inpaint.ui.examples import Example
@@ -226,7 +228,7 @@ def run(
 
     def work(progress: Progress) -> Result:
         mask = used.mask() if used else None
-        return editing.edit(
+        return zero.edit(
             picture,
             mask,
             guide=guide,
@@ -251,7 +253,7 @@ def more_like(session: Session, line: Line, device: str, seed: int) -> Iterator[
         raise sorry(say("cannot_vary"))
 
     def work(progress: Progress) -> Result:
-        return editing.edit(
+        return zero.edit(
             candidate.picture(),
             reviewing.touched(candidate),
             guide=session.visit.guide,
@@ -274,15 +276,40 @@ def _worked(
         raise sorry(say("running"))
     session.job = job = Job(work)
     try:
+        result = yield from in_turn(job, line)
+    finally:
+        session.job = None
+    if result is None:
+        return
+    time = duration(result.seconds)
+    said = say("done" if result.finished else "stopped", time=time)
+    made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]))
+    session.cards[made.number] = [card(c.picture()) for c in made.candidates]
+    yield made
+
+
+def in_turn(job: Job, line: Line) -> Generator[int | Moment | None, None, Result | None]:
+    """Do a job when its turn has come: yields how many are ahead, 0, then moments.
+
+    Returns None if it was stopped while it waited; what goes wrong becomes one sentence.
+    """
+    with in_one_sentence():
         with line.place() as ahead:
             while (count := ahead()) and not job.stopped:
                 yield count
                 job.wait()
             if job.stopped:
-                return
+                return None
             yield 0
             yield from job.moments()
-        result = job.result()
+        return job.result()
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """Turn what goes wrong into the error that is shown as one sentence."""
+    try:
+        yield
     except LineFull:
         raise sorry(say("full")) from None
     except (ValueError, MemoryError) as error:
@@ -290,13 +317,6 @@ def _worked(
     except Exception:
         log.exception("the run failed")
         raise sorry(say("failed")) from None
-    finally:
-        session.job = None
-    time = duration(result.seconds)
-    said = say("done" if result.finished else "stopped", time=time)
-    made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]))
-    session.cards[made.number] = [card(c.picture()) for c in made.candidates]
-    yield made
 
 
 def stop(session: Session | None) -> None:

@@ -1,0 +1,75 @@
+"""Serves the page as the operator wants it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from inpaint.devices import pick
+from inpaint.ui.controls import offered
+from inpaint.ui.gate import Gate
+from inpaint.ui.options import Options
+from inpaint.ui.page import CSS, create_demo
+from inpaint.ui.uploads import keep_swept, use_own_folder
+from inpaint.ui.zero import lent
+
+MCP = "mcp==1.30.0"
+"""What the MCP server needs."""
+SLACK = 1 << 20
+"""Bytes that a request may be longer than the file it brings."""
+
+
+def fitted(options: Options) -> Options:
+    """Return the options as this machine can serve them.
+
+    Raises
+    ------
+    ValueError
+        It cannot, with one sentence.
+    """
+    pick(options.device)
+    if options.model not in offered():
+        raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        raise ValueError(f"--mcp needs one package more: pip install {MCP}")
+    # A GPU that is lent is never this process's own; `zero.edit` works on it.
+    return replace(options, device="cpu") if lent() else options
+
+
+def launch(options: Options, **more: Any) -> gr.Blocks:
+    """Start to serve, in threads of its own; `more` goes to Gradio's launch.
+
+    Raises
+    ------
+    OSError
+        The port is taken.
+    """
+    hosted = "SPACE_ID" in os.environ
+    if hosted:  # behind a proxy that names the visitor
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+    use_own_folder()
+    demo = create_demo(options)
+    largest = options.max_upload << 20
+    demo.launch(
+        server_name="0.0.0.0" if hosted else options.host,
+        server_port=options.port,
+        share=options.share,
+        auth=options.users() or None,
+        mcp_server=options.mcp,
+        max_file_size=largest,
+        app_kwargs={"middleware": [Middleware(Gate, rate=options.rate, largest=largest + SLACK)]},
+        enable_monitoring=False,
+        css_paths=CSS,
+        ssr_mode=False,
+        run_history=False,
+        footer_links=[],
+        prevent_thread_lock=True,
+        **more,
+    )
+    keep_swept(demo)
+    return demo

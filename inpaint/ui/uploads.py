@@ -1,0 +1,114 @@
+"""The one way in for files: what was uploaded here, into a folder that is swept.
+
+No other path, and no address, is opened.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj, traverse
+
+SERVED = "/gradio_api/file="
+"""What stands before the path in the address of an uploaded file."""
+KEPT = 3600
+"""Seconds after which a file that nobody has used is deleted."""
+SWEPT = 600
+"""Seconds between two sweeps."""
+
+
+def uploaded(name: str) -> Path:
+    """Return the path of an uploaded file, given its path or its own address here.
+
+    Raises
+    ------
+    gr.Error
+        It is not one: requests are strangers' words.
+    """
+    path = _inside(name)
+    if not path.is_file():
+        raise _not_here()
+    return path
+
+
+class Guarded(gr.Blocks):
+    """Blocks whose events take uploaded files alone.
+
+    Gradio refuses paths from elsewhere too, but downloads public addresses, and lets dictionaries
+    pass that do not call themselves files.
+    """
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
+    ) -> Any:
+        """Check every file of a request before anything else looks at it."""
+        if not explicit_call:
+            inputs = traverse(inputs, _checked, is_file_obj)
+        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+
+@cache
+def use_own_folder() -> None:
+    """Let uploads and results lie in a new folder, which is ours alone and goes in the end."""
+    parent = os.environ.get("GRADIO_TEMP_DIR")
+    if parent:
+        os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="inpaint-", dir=parent)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = folder
+
+
+def keep_swept(demo: gr.Blocks) -> None:
+    """Delete old files as long as the program runs; Gradio forgets some of those it has made."""
+
+    def work() -> None:
+        while True:
+            sweep(demo, KEPT)
+            time.sleep(SWEPT)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def sweep(demo: gr.Blocks, age: float) -> None:
+    """Delete uploads and results not used for `age` seconds, but for the examples of the page."""
+    kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
+    for file in Path(get_upload_folder()).rglob("*"):
+        if str(file) in kept or not file.is_file():
+            continue
+        if time.time() - file.stat().st_mtime > age:
+            file.unlink(missing_ok=True)
+
+
+def _checked(file: dict[str, Any]) -> dict[str, Any]:
+    path = _inside(file["path"])
+    if path.is_file():
+        os.utime(path)  # it is in use
+    return {**file, "path": str(path)}
+
+
+def _inside(name: str) -> Path:
+    """Return a path in the folder of uploads; the file may have been deleted meanwhile."""
+    try:
+        path = Path(name.rpartition(SERVED)[2]).resolve()
+    except (ValueError, OSError, RuntimeError):  # a null byte, a name too long, a ring of links
+        raise _not_here() from None
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise _not_here()
+    return path
+
+
+def _not_here() -> gr.Error:
+    return gr.Error(
+        "This file was not uploaded here; addresses and paths are not opened.",
+        print_exception=False,
+    )
