@@ -185,6 +185,7 @@ def load_folder(
     """
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"{folder} holds no model: it has no model_index.json.")
+    _check_sums(folder)
     # Imported here: diffusers takes seconds to import, and `self` does without.
     from inpaint.latent.loading import class_of, load_pipeline
 
@@ -223,6 +224,25 @@ def _pixel_model(folder: Path, device: Device) -> PixelModel:
     )
     pipeline.unet.to(device.name, memory_format=torch.channels_last).eval()
     return PixelModel(pipeline)
+
+
+SUMS = "SHA256SUMS"
+"""Beside a model: a line for each file, as `sha256sum` writes and checks them. A safetensors file
+has no checksum of its own, and a network with a flipped bit fills with noise, or nearly right."""
+
+
+def _check_sums(folder: Path) -> None:
+    """Compare the files that are listed; a model without a list has nothing to compare."""
+    if not (folder / SUMS).is_file():
+        return
+    for line in (folder / SUMS).read_text("utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        file = folder / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise ModelError(
+                f"The model's file {file} is missing or damaged: it is not the one that its "
+                f"{SUMS} lists. Fetch it again."
+            )
 
 
 def _weights_digest(folder: Path) -> str:

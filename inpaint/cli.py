@@ -61,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
         _add_task(commands, name, task)
     _add_video(commands)
 
+    again = commands.add_parser("replay", help="make a result again from the recipe inside it")
+    again.add_argument("result", type=Path, help="a picture that inpaint saved")
+    for name, text in (("picture", "its original"), ("mask", "its mask"), ("guide", "its guide")):
+        again.add_argument(f"--{name}", help=f"{text}; without it, looked for beside the result")
+    again.add_argument("-o", "--output", type=Path, help="where to write it; nowhere without")
+    again.add_argument("--device", default="auto", help="auto, cuda, xpu, mps or cpu")
+    again.set_defaults(command=_replay)
+
     train = commands.add_parser("train", help="train a model on a folder of photographs")
     train.add_argument("--data", required=True, type=Path, help="a folder of photographs")
     train.add_argument("--preset", default="tiny", help="tiny or base (%(default)s)")
@@ -255,6 +263,31 @@ def _edit(options: argparse.Namespace) -> int:
         names = ", ".join(files)
         print(f"{names}: {result.receipt}; {result.seconds:.1f} s", *result.notes, sep="\n")
     return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from inpaint import pictures
+    from inpaint.replaying import replay
+
+    format = pictures.format_of(options.output or options.result)
+    bar = _Bar()
+    result = replay(
+        options.result,
+        options.picture,
+        options.mask,
+        guide=options.guide,
+        device=options.device,
+        progress=lambda moment: bar.show(moment.number, moment.total, moment.stage),
+    )
+    bar.clear()
+    if options.output:
+        result.save(options.output)
+    made = result.candidates[0].encode(format)
+    if same := made == options.result.read_bytes():
+        print(f"{options.result}: made again, the same to the byte")
+    else:
+        print(f"{options.result}: made again, with other bytes", file=sys.stderr)
+    return 0 if same or options.output else 1
 
 
 def _specialise(options: argparse.Namespace) -> int:

@@ -100,12 +100,20 @@ def edit(
         _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
     loaded = work.loaded
     second = request.guide.pixels if request.guide else None
-    story = recipe(wanted, original.pixels, request.painted, loaded.digest, loaded.revision, second)
+    story = recipe(
+        wanted,
+        original.pixels,
+        request.painted,
+        loaded.digest,
+        loaded.revision,
+        second,
+        given=mask is not None,
+    )
     candidates = [
         Candidate(
             prepared.picture,
             patches,
-            {**story, "settings": {**story["settings"], "seed": seed}},
+            {**story, "settings": {**story["settings"], "seed": seed, "candidates": 1}},
             opaque=holes is not None,
         )
         for seed, patches in zip(seeds, made, strict=False)

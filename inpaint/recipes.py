@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import zlib
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ def recipe(
     model_digest: str,
     model_revision: str = "",
     guide: np.ndarray | None = None,
+    given: bool = True,
 ) -> dict[str, Any]:
     """Describe an edit.
 
@@ -34,6 +37,8 @@ def recipe(
         Commit of the model on the hub, or "" for a model from elsewhere.
     guide : array or None
         The second picture, where there was one.
+    given : bool
+        Whether the mask was given, and did not follow from the picture.
 
     Returns
     -------
@@ -46,10 +51,35 @@ def recipe(
         "model_sha256": model_digest,
         "model_revision": model_revision,
         "picture_sha256": digest(pixels),
+        "mask": None if mask is None or not given else packed_mask(mask),
         "mask_sha256": "" if mask is None else digest(np.packbits(mask)),
         "guide_sha256": "" if guide is None else digest(guide),
         "size": [int(pixels.shape[1]), int(pixels.shape[0])],
     }
+
+
+MOST_LETTERS = 24_000
+"""Of a mask inside a recipe: with it the recipe still fits into one segment of a JPEG."""
+
+
+def packed_mask(mask: np.ndarray) -> str:
+    """Pack an (H, W) bool mask into ASCII letters; "" if it takes too many."""
+    text = base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
+    return text if len(text) <= MOST_LETTERS else ""
+
+
+def unpacked_mask(text: str, size: tuple[int, int] | list[int]) -> np.ndarray:
+    """Undo `packed_mask` for a picture of size (width, height); ValueError if it does not fit."""
+    width, height = size
+    length = (width * height + 7) // 8
+    try:
+        inflated = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), length)
+    except (TypeError, ValueError, zlib.error):
+        inflated = b""
+    if len(inflated) != length or not length:
+        raise ValueError("The mask in the recipe is damaged; name its file with --mask.")
+    bits = np.unpackbits(np.frombuffer(inflated, np.uint8), count=width * height)
+    return bits.reshape(height, width).astype(bool)
 
 
 def digest(array: np.ndarray) -> str:

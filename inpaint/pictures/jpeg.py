@@ -47,6 +47,20 @@ def essence(data: bytes) -> bytes | None:
     return _START + kept + scans.partition(_END)[0] + _END
 
 
+def exif(data: bytes) -> bytes:
+    """Join the EXIF segments as Pillow does; of a file with other segments what there is."""
+    found, at = [], 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        if data[at + 1 : at + 2] == b"\xff":  # fill bytes
+            at += 1
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1 : at + 2] == b"\xe1" and data[at + 4 : at + 10] == b"Exif\0\0":
+            found.append(data[at + 10 : at + 2 + length])
+        at += 2 + length
+    return b"".join(found)
+
+
 def encode(image: Image.Image, source: bytes, shell: bytes) -> bytes | None:
     """Encode an image with the coefficients of source wherever it is what source decodes to.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import escape, unescape
 from typing import Any
@@ -17,6 +17,9 @@ _XMP_TURN = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))[1-8]")
 _XMP_START = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
 _XMP_START += b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
 _XMP_END = b"</rdf:RDF></x:xmpmeta>"
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_SIZES |= {16: 8, 17: 8, 18: 8}  # bytes of a value by its type in TIFF and BigTIFF
+_POINTERS = (330, 0x8769, 0x8825, 0xA005)  # tags that point to further directories
 _OURS = b'<rdf:Description rdf:about="" xmlns:inpaint="urn:inpaint:text"'
 _OUR_BLOCK = re.compile(re.escape(_OURS) + rb'((?:\s+inpaint:[\w-]+="[^"]*")*)\s*/>')
 
@@ -94,6 +97,46 @@ def settle_exif(exif: bytes, settled: int = 1) -> tuple[bytes, int]:
     except (KeyError, struct.error):
         pass  # damaged EXIF is kept as it is
     return bytes(data), orientation if 1 <= orientation <= 8 else 1
+
+
+def directories(block: bytes) -> Iterator[dict[int, tuple[int, int]]]:
+    """Walk the directories of a TIFF file or an EXIF block: each as tag to (count, bytes).
+
+    Nothing is read but the tables themselves, so this is safe before a parser that reads values.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None or len(block) < 16:
+        return
+    big = struct.unpack_from(order + "H", block, 2)[0] == 43
+    number, entry, room = ("Q", "HHQQ", 8) if big else ("I", "HHII", 4)
+    head = struct.Struct(order + ("Q" if big else "H"))
+    each, link = struct.Struct(order + entry), struct.Struct(order + number)
+    ahead, seen = [link.unpack_from(block, 8 if big else 4)[0]], set[int]()
+    while ahead:
+        at = ahead.pop()
+        if at in seen or not 0 < at <= len(block) - head.size:
+            continue
+        seen.add(at)
+        rows = head.unpack_from(block, at)[0]
+        end = min(at + head.size + rows * each.size, len(block))
+        found = {}
+        for place in range(at + head.size, end - each.size + 1, each.size):
+            tag, kind, count, value = each.unpack_from(block, place)
+            length = count * _SIZES.get(kind, 1)
+            found[tag] = (count, length if length > room else 0)
+            if tag in _POINTERS:
+                ahead.append(value)
+        yield found
+
+
+def tags_fit(block: bytes) -> bool:
+    """Whether the values of all tags together are no longer than what they are stored in.
+
+    Tags may point to the same bytes, and a parser would copy these for each: a small file could
+    fill any memory. Tags that point behind the end are left to the parser.
+    """
+    lengths = (length for tags in directories(block) for _, length in tags.values())
+    return sum(length for length in lengths if length <= len(block)) <= 2 * len(block)
 
 
 def add_to_xmp(xmp: bytes | None, text: Mapping[str, str]) -> bytes | None:

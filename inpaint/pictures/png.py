@@ -76,9 +76,13 @@ def _inflate(data: bytes) -> bytes | None:
 
 def decode16(data: bytes, max_pixels: int) -> Picture:
     """Decode a PNG with 16 bits per sample."""
+    if data[8:16] != b"\0\0\0\rIHDR":
+        raise ValueError("its header is damaged")
     width, height, _, colour = struct.unpack(">IIBB", data[16:26])
     check_size((width, height), max_pixels)
-    array = decode_cv2(data)
+    array = decode_cv2(_only_pixels(data, 2 * width * height))
+    if array.shape[:2] != (height, width):
+        raise ValueError("its header is damaged")
     icc, exif, extras = metadata(data)
     pixels = np.ascontiguousarray(array[..., : 1 if colour in (0, 4) else 3])
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 else None
@@ -87,6 +91,23 @@ def decode16(data: bytes, max_pixels: int) -> Picture:
         seen = pixels[..., 0] != int.from_bytes(transparent, "big")
         alpha = seen.astype(np.uint16) * np.uint16(65535)
     return upright(pixels, alpha, "PNG", icc, exif, extras)
+
+
+def _only_pixels(data: bytes, least: int) -> bytes:
+    """Copy the chunks that pixels are made of: OpenCV believes all lengths, and animations."""
+    out, at, total = [SIGNATURE], len(SIGNATURE), 0
+    while at + 12 <= len(data):
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + length
+        if end > len(data):
+            raise ValueError("it is cut short")
+        if name in (b"IHDR", b"tRNS", b"IDAT", b"IEND") and (name != b"IHDR" or len(out) == 1):
+            out.append(data[at:end])
+            total += length * (name == b"IDAT")
+        at = end
+    if total * 1032 < least:  # deflate packs no tighter
+        raise ValueError("it is far too short for the size that it says it has")
+    return b"".join(out)
 
 
 def decode_cv2(data: bytes) -> np.ndarray:

@@ -12,11 +12,16 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from inpaint.pictures import jpeg, png, tiff
-from inpaint.pictures.metadata import text_in_xmp, upright
+from inpaint.pictures.metadata import tags_fit, text_in_xmp, upright
 from inpaint.pictures.picture import MAX_PIXELS, Picture, PictureError, check_size
 
 MAX_BYTES = 1 << 30  # of a file
 File = str | os.PathLike[str] | bytes | BinaryIO
+_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "GIF": 2731, "BMP": 1024}
+"""The most that a format can pack into a byte: one bit for a block of 64 pixels in JPEG, codes of
+12 bits for 4096 pixels in GIF, deflate's limit in PNG, runs in BMP. What says more of itself lies,
+and is refused before memory is set aside for it."""
+_MAX_SCANS = 100  # of a JPEG; each takes as long as the whole picture, and ten are usual
 _PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # imported here, or Pillow would import them all
 
 
@@ -120,7 +125,14 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
         return png.decode16(data, max_pixels)
     if format_ == "TIFF" and (picture := tiff.decode16(data, max_pixels)):
         return picture
+    if format_ == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
+        raise ValueError("it is coded in more than 100 scans")
+    if format_ == "JPEG" and not tags_fit(jpeg.exif(data)):
+        raise ValueError("its EXIF is damaged")
     with Image.open(io.BytesIO(data), formats=[format_]) as image:
+        check_size(image.size, max_pixels)
+        if image.size[0] * image.size[1] > _PIXELS_PER_BYTE.get(format_, max_pixels) * len(data):
+            raise ValueError("it is far too short for the size that it says it has")
         return _from_image(image, format_, max_pixels, data)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from inpaint.pictures.metadata import turn, upright
+from inpaint.pictures.metadata import directories, tags_fit, turn, upright
 from inpaint.pictures.picture import Picture, PictureError, check_size
-from inpaint.pictures.png import decode_cv2
+from inpaint.pictures.png import MAX_CHUNK, decode_cv2
 
 # Tags that say how the pixels are stored: written anew. All others are metadata and kept.
 _LAYOUT = {
@@ -45,6 +45,8 @@ def _several(value: object) -> tuple[Any, ...]:
 
 def decode16(data: bytes, max_pixels: int) -> Picture | None:
     """Decode 16-bit colour or alpha, and bands; None for what Pillow decodes without loss."""
+    if not tags_fit(data):
+        raise ValueError("its tags are damaged")
     tags = _directory(data)
     check_size((int(tags.get(256, 0)), int(tags.get(257, 0))), max_pixels)
     bits, samples = set(_several(tags.get(258, 1))), tags.get(277, 1)
@@ -54,6 +56,7 @@ def decode16(data: bytes, max_pixels: int) -> Picture | None:
             "Save it with 8 or 16 whole bits per channel first."
         )
     separate = tags.get(284, 1) == 2
+    _check_parts(tags, len(data), max_pixels)
     if picture := _decode_bands(data, tags, bits, samples):
         return picture
     if samples == 1 or (bits != {16} and not (separate and samples == 2)):
@@ -74,6 +77,29 @@ def decode16(data: bytes, max_pixels: int) -> Picture | None:
             scaled = pixels * (white / np.maximum(alpha, 1).astype(np.float64))[..., None]
             pixels = np.rint(scaled.clip(0, white)).astype(pixels.dtype)
     return upright(pixels, alpha, "TIFF", *metadata(data))
+
+
+def _check_parts(tags: ImageFileDirectory_v2, length: int, max_pixels: int) -> None:
+    """Refuse strips and tiles that cannot hold the picture, or are far larger than it."""
+    width, height, samples = int(tags[256]), int(tags[257]), int(tags.get(277, 1))
+    bits = max(_several(tags.get(258, 1)))
+    if width * height * samples > 4 * max_pixels:
+        raise PictureError("This TIFF has too many bands for its size. Make it smaller first.")
+    planes = samples if tags.get(284, 1) == 2 else 1
+    if 322 in tags:
+        wide, high = int(tags[322]), int(tags.get(323, 0))
+        starts = tags.get(324, ())
+    else:
+        wide, high = width, min(height, int(tags.get(278, height)))
+        starts = tags.get(273, ())
+    if min(wide, high) < 1 or wide * high > max(4 * width * height, 1 << 22):
+        raise ValueError("its tiles are of no sensible size")
+    parts = planes * -(-width // wide) * -(-height // high)
+    if len(_several(starts)) < parts:
+        raise ValueError("it is cut short")
+    raw = width * height * samples * bits // 8
+    if tags.get(259, 1) == 1 and tags.get(262) != 6 and raw > length:
+        raise ValueError("it is cut short")
 
 
 def _decode_bands(
@@ -125,6 +151,9 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
     icc = tags.get(34675)
     exif = Image.Exif()
     try:
+        tagged = (item for found in directories(data) for item in found.items())
+        if sum(length for tag, (_, length) in tagged if tag not in _LAYOUT) > MAX_CHUNK:
+            raise ValueError("too much to keep")
         exif.load(data)
         for tag in _LAYOUT & set(exif):
             del exif[tag]

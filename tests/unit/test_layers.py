@@ -18,6 +18,7 @@ ROOMS = [
     "project",
     "visit",
     "reviewing",
+    "replaying",
     "editing",
     "results",
     "preparing",

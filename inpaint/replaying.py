@@ -1,0 +1,121 @@
+"""Makes a result again from the recipe inside it, and its original."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inpaint import masks, pictures
+from inpaint.editing import Progress, edit
+from inpaint.pictures import Picture, PictureError
+from inpaint.recipes import digest, unpacked_mask
+from inpaint.results import Result
+from inpaint.settings import Settings
+
+MOST_FILES = 200
+"""How many pictures beside a result are tried as its original."""
+
+
+def replay(
+    path: str | Path,
+    picture: Any = None,
+    mask: Any = None,
+    *,
+    guide: Any = None,
+    device: str = "auto",
+    progress: Progress = lambda moment: None,
+) -> Result:
+    """Make a saved result again.
+
+    Parameters
+    ----------
+    path : path
+        A picture that `inpaint` saved.
+    picture, mask, guide : as in `inpaint.edit`
+        What it was made of. Left out, the pictures in the folder of `path` are searched for
+        those that the recipe knows by their digest; a small mask lies in the recipe itself.
+    device : str
+        As in `inpaint.edit`. The same bytes come from the same kind of machine only.
+    progress : callable
+        As in `inpaint.edit`.
+
+    Raises
+    ------
+    PictureError, ValueError
+        If there is no recipe, or what it was made of is not found or another one.
+    """
+    path = Path(path)
+    recipe = recipe_of(path)
+    settings = Settings.of(**recipe["settings"])
+    found: dict[str, Any] = {"picture": picture, "guide": guide, "mask": mask}
+
+    def same(what: str, source: Any) -> bool:
+        wanted: str = recipe[f"{what}_sha256"]
+        return _digest(what, source, recipe["size"]) == wanted
+
+    if mask is None and recipe.get("mask"):
+        found["mask"] = unpacked_mask(recipe["mask"], recipe["size"])
+    for what in ("picture", "mask", "guide"):
+        if not recipe[f"{what}_sha256"] or (what == "mask" and recipe.get("mask") is None):
+            found[what] = None  # it was made without
+            continue
+        if found[what] is None:
+            found[what] = _searched(path, partial(same, what))
+        if found[what] is None:
+            raise ValueError(
+                f"The {what} that {path.name} was made of is not beside it; name it with --{what}."
+            )
+        if not same(what, found[what]):
+            raise ValueError(f"This is not the {what} that {path.name} was made of.")
+    return edit(
+        found["picture"],
+        found["mask"],
+        guide=found["guide"],
+        device=device,
+        progress=progress,
+        **settings.as_dict(),
+    )
+
+
+def recipe_of(path: str | Path) -> dict[str, Any]:
+    """Return the recipe inside a saved result; ValueError if there is none that can be used."""
+    pictures.read(path)  # says what is wrong with the file, if anything is
+    try:
+        recipe: dict[str, Any] = json.loads(pictures.embedded_text(path)["inpaint"])
+        names = ("picture_sha256", "mask_sha256", "guide_sha256")
+        width, height = recipe["size"]
+        usable = isinstance(recipe["settings"], dict) and type(width) is type(height) is int
+        usable = usable and all(isinstance(recipe[name], str) for name in names)
+    except (KeyError, TypeError, ValueError):
+        usable = False
+    if not usable:
+        raise ValueError(f"There is no recipe in {Path(path).name}: inpaint did not save it so.")
+    return recipe
+
+
+def _digest(what: str, source: Any, size: list[int]) -> str:
+    if what == "mask":
+        return digest(np.packbits(masks.read(source, (size[0], size[1]))))
+    read: Picture = pictures.read(source)
+    return digest(read.pixels)
+
+
+def _searched(path: Path, fits: Callable[[Any], bool]) -> Path | None:
+    for file in _beside(path):
+        try:
+            if fits(file):
+                return file
+        except PictureError:
+            continue
+    return None
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    files = (file for file in sorted(path.parent.iterdir()) if file != path and file.is_file())
+    known = [file for file in files if file.suffix.lower() in pictures.EXTENSIONS]
+    yield from known[:MOST_FILES]
