@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from inpaint.settings import short
+
 DEVICES = ("auto", "cuda", "xpu", "mps", "cpu")
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ def pick(name: str = "auto") -> Device:
         If the name is unknown or the device is not here.
     """
     if name not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {name!r}")
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {short(name)}")
     if name == "auto":
         name = next(device for device in DEVICES[1:] if available(device))
         reason = "the fastest found here"

@@ -226,7 +226,7 @@ class Settings:
         """Check every field."""
         if not isinstance(self.sampler, str) or self.sampler not in SAMPLERS:
             names = ", ".join(SAMPLERS)
-            raise ValueError(f"sampler must be one of {names}, got {_short(self.sampler)}")
+            raise ValueError(f"sampler must be one of {names}, got {short(self.sampler)}")
         for item in fields(self):
             value = getattr(self, item.name)
             if value is None and item.name in SamplerDefaults.__slots__:
@@ -242,7 +242,9 @@ class Settings:
         """Make settings from keywords; an unknown keyword is a ValueError that lists the known."""
         for name in values:
             if name not in OPTIONS:
-                raise ValueError(f"there is no setting {name!r}; there are {', '.join(OPTIONS)}")
+                raise ValueError(
+                    f"there is no setting {short(name)}; there are {', '.join(OPTIONS)}"
+                )
         return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
@@ -259,10 +261,10 @@ def _checked(name: str, value: Any, option: Option) -> Any:
     if option.kind is str:
         if not isinstance(value, str) or not len(value) <= option.high:
             raise ValueError(
-                f"{name} must be a text of at most {option.high:g} letters, got {_short(value)}"
+                f"{name} must be a text of at most {option.high:g} letters, got {short(value)}"
             )
         if not re.fullmatch(option.pattern, value):
-            raise ValueError(f"{name} cannot be {_short(value)}. {option.tip}")
+            raise ValueError(f"{name} cannot be {short(value)}. {option.tip}")
         return value
     whole = option.kind is int
     # A slider sends 12.0 for 12; True is an int to Python and a slip everywhere else.
@@ -276,10 +278,11 @@ def _checked(name: str, value: Any, option: Option) -> Any:
     if not number or not low <= value <= high or (option.above and value <= low):
         span = f"above {low:g} and at most {high:g}" if option.above else f"from {low} to {high}"
         kind = "whole number" if whole else "number"
-        raise ValueError(f"{name} must be a {kind} {span}, got {_short(value)}")
+        raise ValueError(f"{name} must be a {kind} {span}, got {short(value)}")
     return option.kind(value)
 
 
-def _short(value: object) -> str:
+def short(value: object, most: int = 40) -> str:
+    """Return what a message shows of a wrong value: one line of at most that many letters."""
     text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -14,6 +14,7 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 from inpaint.pictures import jpeg, png, tiff
 from inpaint.pictures.metadata import tags_fit, text_in_xmp, upright
 from inpaint.pictures.picture import MAX_PIXELS, Picture, PictureError, check_size
+from inpaint.settings import short
 
 MAX_BYTES = 1 << 30  # of a file
 File = str | os.PathLike[str] | bytes | BinaryIO
@@ -85,17 +86,15 @@ def _bytes_of(source: object) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
+        path, name = Path(source), short(os.fspath(source), 300)
         try:
             if not path.is_file():
                 what = "a folder or a device, not a file" if path.exists() else "not there"
-                raise PictureError(f"The picture '{path}' is {what}. Check its name.")
+                raise PictureError(f"The picture {name} is {what}. Check its name.")
             with path.open("rb") as file:
                 return _bytes_of(file)
         except OSError as error:
-            raise PictureError(
-                f"The picture '{path}' cannot be opened: {error.strerror}."
-            ) from None
+            raise PictureError(f"The picture {name} cannot be opened: {error.strerror}.") from None
     data = source.read(MAX_BYTES + 1) if hasattr(source, "read") else None
     if not isinstance(data, bytes):
         raise PictureError(f"A picture is a file, its bytes or an array, not {type(source)}.")

@@ -31,6 +31,8 @@ def in_one_step(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     yield partial
+    with partial.open("rb+") as file:  # a power cut must not leave the name without the bytes
+        os.fsync(file.fileno())
     os.replace(partial, path)
 
 

@@ -1,0 +1,175 @@
+"""Runs that are killed at any moment, and machines without memory or disk."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inpaint
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(inpaint.__file__).parent.parent),
+    "OMP_NUM_THREADS": "1",
+}
+START = """
+import os, random, resource, signal, sys, time, warnings
+from pathlib import Path
+import numpy as np, torch
+from inpaint import pictures
+from inpaint.editing import edit
+torch.set_num_threads(1)
+rng = random.Random(int(sys.argv[2]))
+photo = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+mask = np.zeros((300, 300), bool)
+mask[20:30, 20:30] = True
+fill = lambda: edit(photo, mask, steps=1, device="cpu")
+def killed_in(longest, work):
+    "Run work in a forked process and kill it at a random moment; whether it had ended before."
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    end, late = time.monotonic() + rng.uniform(0, longest), False
+    while time.monotonic() < end and not late:
+        late = os.waitpid(child, os.WNOHANG)[0] != 0
+        time.sleep(0.001)
+    if not late:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return late
+"""
+
+
+def python(code, *arguments, cwd):
+    command = [sys.executable, "-c", START + code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.split()
+
+
+FILLS = """
+first = fill()
+whole = {first.candidates[0].encode(format) for format in ("PNG", "TIFF")}
+def work():
+    while True:
+        made = fill()
+        for name in ("out.png", "out.tif"):
+            made.save(name)
+seen = cut = 0
+for turn in range(int(sys.argv[1])):
+    killed_in(0.4, work)
+    for name in ("out.png", "out.tif"):
+        if Path(name).exists():
+            seen += 1
+            cut += Path(name).read_bytes() not in whole
+print(seen, cut, *(f.name for f in Path().iterdir() if f.name[0] != "."))
+"""
+
+
+@pytest.mark.parametrize("kills", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_fill_that_is_killed_leaves_no_part_of_a_file(kills, tmp_path):
+    seen, cut, *names = python(FILLS, kills, 0, cwd=tmp_path)
+    assert int(seen) > kills / 2 and cut == "0"
+    assert sorted(names) == ["out.png", "out.tif"]
+
+
+TRAINING = """
+from dataclasses import replace
+from PIL import Image
+from inpaint.training import TrainSettings, train
+from inpaint.training.checkpoint import load_state, weight_hashes
+def alike(one, two):
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(alike(one[k], two[k]) for k in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(two) and all(map(alike, one, two))
+    return torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
+Path("data").mkdir()
+for k in range(4):
+    Image.fromarray(photo[k * 40 : k * 40 + 48, :48]).save(f"data/{k}.png")
+settings = TrainSettings(
+    Path("data"), Path("whole"), max_steps=8, size=32, batch_size=2, precision="fp32"
+)
+train(settings)
+kills = 0
+often = replace(settings, out=Path("often"), checkpoint_minutes=0)
+while kills < int(sys.argv[1]):
+    have = (often.out / "training/state.pt").exists()
+    done = have and load_state(often.out)["step"] >= 8
+    if done:
+        break
+    # Long enough, on any machine, to come further than the last time.
+    late = killed_in(2.0 + 0.5 * kills, lambda: train(replace(often, resume=have)))
+    kills += not late
+have = (often.out / "training/state.pt").exists()
+train(replace(often, resume=have))
+same = weight_hashes(often.out) == weight_hashes(settings.out)
+one, two = load_state(settings.out), load_state(often.out)
+for part in ("unet", "ema"):
+    same &= alike(one[part], two[part])
+print(kills, same)
+"""
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_training_that_is_killed_goes_on_to_the_same_weights(kills, tmp_path):
+    done, same = python(TRAINING, kills, 1, cwd=tmp_path)
+    assert int(done) >= 1 and same == "True"
+
+
+SCARCE = """
+fill()
+held = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+large = np.random.default_rng(0).integers(0, 256, (6000, 6000, 3), np.uint8)
+hole = np.zeros((6000, 6000), bool)
+hole[:900, :900] = True
+held = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (held + (60 << 20), resource.RLIM_INFINITY))
+try:
+    edit(large, hole, steps=1, device="cpu")
+    print("a result")
+except (MemoryError, ValueError) as error:
+    print(type(error).__name__, len(str(error).splitlines()))
+again = fill()
+print("recovered" if again.receipt.changed == 0 else "spoilt")
+"""
+
+
+def test_real_want_of_memory_is_a_sentence_and_passes(tmp_path):
+    *outcome, after = python(SCARCE, 0, 0, cwd=tmp_path)
+    assert outcome in (["MemoryError", "1"], ["PictureError", "1"], ["a", "result"])
+    assert after == "recovered"
+
+
+FULL = """
+made = fill()
+Path("disk/filler").write_bytes(bytes((1 << 20) - 100_000))
+try:
+    made.save("disk/out.png")
+    print("saved")
+except pictures.PictureError as error:
+    print("refused", len(str(error).splitlines()), *(f.name for f in Path("disk").iterdir()))
+Path("disk/filler").unlink()
+made.save("disk/out.png")
+print(pictures.read("disk/out.png").size[0])
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk here")
+    yield tmp_path
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_a_sentence_and_passes(small_disk):
+    assert python(FULL, 0, 0, cwd=small_disk) == ["refused", "1", "filler", "300"]
