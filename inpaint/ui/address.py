@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from inpaint.settings import OPTIONS
+from inpaint.settings import OPTIONS, Option
 from inpaint.tasks import TASKS
 from inpaint.ui.controls import NAMES, defaults, is_shown
 
@@ -27,7 +27,7 @@ def settings_in(
         if name not in NAMES or not is_shown(name, task, str(wanted.get("model", values["model"]))):
             continue
         try:
-            value = _typed(wanted[name], OPTIONS[name].kind)
+            value = _typed(wanted[name], OPTIONS[name])
             values = defaults(task, **_chosen(values, name), **{name: value})
         except ValueError:
             continue
@@ -48,8 +48,12 @@ def script() -> str:
     }}"""
 
 
-def _typed(value: Any, kind: type) -> Any:
-    return value if isinstance(value, kind) else kind(value)
+def _typed(value: Any, option: Option) -> Any:
+    """Convert what the address says; a slider would refuse, with an error, what is beyond it."""
+    value = value if isinstance(value, option.kind) else option.kind(value)
+    if option.usual and value > option.usual:
+        raise ValueError("beyond the slider")
+    return value
 
 
 def _chosen(values: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Nothing is read before it was waited for: on a busy machine an event takes secon
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -247,6 +248,20 @@ def test_stop_keeps_the_latest_and_the_next_in_line_is_told(visit, photograph):
     until(tab, "text('#status').includes('Stopped')")
     filled(tab)
     filled(other)
+
+
+def test_a_closed_tab_ends_its_run(visit, photograph):
+    tab, other = visit("?steps=50&candidates=4&resample=10"), visit("?steps=1")
+    upload(tab, photograph)
+    paint(tab, (400, 500), (1400, 1400), (2400, 500))
+    costs(tab)
+    tab.click("#fill")
+    until(tab, "text('#status').includes('step')")
+    tab.close()
+    began = time.monotonic()
+    other.locator("#examples button").first.click()
+    filled(other)
+    assert time.monotonic() - began < 30  # the run that was left takes minutes
 
 
 def test_what_is_missing_is_said(visit, photograph, screenshot):

@@ -57,6 +57,7 @@ def test_a_link_restores_the_settings():
         {"task": "nothing"},
         {"steps": "many"},
         {"steps": "1e99"},
+        {"steps": "100"},  # sound, but beyond the slider
         {"strength": "nan"},
         {"sampler": "<script>"},
         {"sensitivity": "0.9"},
