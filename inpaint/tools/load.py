@@ -99,7 +99,10 @@ def main() -> int:
     ]
     for one in users:
         one.start()
-    samples = watch(options.pid, end)
+    try:
+        samples = watch(options.pid, end)
+    except OSError:
+        sys.exit(f"The page's process {options.pid} is not there, or has ended.")
     for one in users:
         one.join(600)
     if hung := sum(one.is_alive() for one in users):
