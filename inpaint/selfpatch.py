@@ -210,7 +210,6 @@ class PatchLevel:
         self.positions = (bottom - top + 1) * (right - left + 1)
         self.in_box = (row - top) * (right - left + 1) + col - left
         self.shown = (self._unfolded(self.mask[self.box]) == 0).float()  # (N, side, side, 1)
-        self.at_rim = self.shown.flatten(1).any(1)
         self.votes = self._votes()
         self.total_votes = self._folded(self.votes)
         # (H·W, side·3): what lies right of each pixel, so that a patch is gathered in `side` reads.
@@ -244,8 +243,12 @@ class PatchLevel:
             return self.known.clone()
         target, precision = self.targets(x, level)
         blend = math.sqrt((1 - level) / max(level, 1e-12)) > ONE_MATCH
+        told = (precision * self.shown).flatten(1)  # only known pixels tell how far a patch shifts
+        give = BRIGHTNESS**2 / (1 + BRIGHTNESS**2 * told.sum(1, keepdim=True))
         mean = self._mean_of_all if self.mode == "all pairs" else self._mean_of_candidates
-        return self.assemble(mean(target, precision, blend))
+        patches = mean(target, precision, told, give, blend)
+        shift = give * _pull(target - patches, told)
+        return self.assemble(patches + shift.repeat(1, self.side)[:, None])
 
     def targets(self, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
         """Return each query's target (N, side, side·3) and precision (N, side, side, 1)."""
@@ -304,32 +307,23 @@ class PatchLevel:
         self.search_radius = NEARBY
         return self.assemble(self.patches(self.match))
 
-    def _mean_of_all(self, target: Tensor, precision: Tensor, blend: bool) -> Tensor:
-        """Sum over every known patch, as two matrix products, or take the best of them."""
+    def _mean_of_all(
+        self, target: Tensor, precision: Tensor, told: Tensor, give: Tensor, blend: bool
+    ) -> Tensor:
+        """Sum over every known patch, as matrix products, or take the best of them."""
         weight = precision.expand(-1, -1, -1, 3).flatten(1)
         score = (target.flatten(1) * weight) @ self.key_patches.T
         score -= 0.5 * precision.flatten(1) @ self.key_squares.T
         score += self.nearness
-        rim = self.at_rim.nonzero()[:, 0]
-        told = self._told(precision)[rim]
-        pull = (told[..., None] * target[rim].view(len(rim), self.side**2, 3)).sum(1).T[..., None]
-        pull = pull - told @ self.key_patches.view(len(self.keys), -1, 3).permute(2, 1, 0)
-        shift = pull * _give(told)  # (3, rim, keys)
-        score[rim] += 0.5 * (pull * shift).sum(0)
+        wanted, half = _pull(target, told), 0.5 * give
+        for colour in range(3):
+            shown = self.key_patches[:, colour::3].T
+            pull = torch.addmm(wanted[:, colour : colour + 1], told, shown, alpha=-1)
+            score.addcmul_(pull.square_(), half)
         best = score.argmax(1)
         self.match = self.keys[best]
-        if blend:
-            share = score.softmax(1)
-            patches, moved = share @ self.key_patches, (share[rim] * shift).sum(2)
-        else:
-            patches = self.key_patches[best]
-            moved = shift[:, torch.arange(len(rim)), best[rim]]
-        patches[rim] += moved.T.repeat(1, self.side**2)
+        patches = score.softmax(1) @ self.key_patches if blend else self.key_patches[best]
         return patches.view(target.shape)
-
-    def _told(self, precision: Tensor) -> Tensor:
-        """Precision of the pixels that tell a patch's shift, the known ones, (N, side·side)."""
-        return (precision * self.shown).flatten(1)
 
     def _votes(self) -> Tensor:
         """Weigh each pixel of each query's patch in the average, (side·side, N).
@@ -339,8 +333,9 @@ class PatchLevel:
         """
         offset = torch.arange(self.side) - (self.side - 1) / 2
         distance = (offset[:, None].square() + offset.square()).flatten()
+        at_rim = self.shown.flatten(1).any(1)
         inner, rim = (torch.exp(-0.5 * distance / s**2) for s in (VOTE_SPREAD, RIM_VOTE_SPREAD))
-        return torch.where(self.at_rim, rim[:, None], inner[:, None])
+        return torch.where(at_rim, rim[:, None], inner[:, None])
 
     def _nearness(self) -> Tensor:
         """Log-prior of each key for each query: what lies nearer is likelier to continue here."""
@@ -350,36 +345,33 @@ class PatchLevel:
         away += (query_col[:, None] - key_col).square_()
         return away.mul_(-0.5 / NEARNESS**2)
 
-    def _mean_of_candidates(self, target: Tensor, precision: Tensor, blend: bool) -> Tensor:
+    def _mean_of_candidates(
+        self, target: Tensor, precision: Tensor, told: Tensor, give: Tensor, blend: bool
+    ) -> Tensor:
         """Sum over candidates that are found anew each time, or take the best of them."""
         weight = precision.expand(-1, -1, -1, 3).flatten(2)
-        told = self._told(precision)
-        give = _give(told)
         if self.match is None:
             self.match = self._any_keys(len(self.queries))
             if self.here:  # what lies in the hole may be learnt from too
                 self.match = torch.where(self.is_key[self.queries], self.queries, self.match)
         for turn in range(ROUNDS):
             candidates = self._candidates(self.match, reach=1 + 2 * turn)
-            cost, shift = torch.empty(candidates.shape), torch.empty(*candidates.shape, 3)
+            cost = torch.empty(candidates.shape)
             for i in range(0, len(candidates), CHUNK):
                 rows = slice(i, i + CHUNK)
                 gap = target[rows, None] - self.patches(candidates[rows])
-                pull = torch.einsum("nkpc,np->nkc", gap.view(*gap.shape[:2], -1, 3), told[rows])
-                shift[rows] = pull * give[rows, None]
+                pull = _pull(gap, told[rows, None])
                 cost[rows] = (gap.square_() * weight[rows, None]).sum((-1, -2))
-                cost[rows] -= (pull * shift[rows]).sum(-1)
+                cost[rows] -= (pull.square_() * give[rows, None]).sum(-1)
             best = cost.argmin(1, keepdim=True)
             self.match = candidates.gather(1, best)[:, 0]
-        shift = shift.repeat(1, 1, self.side)[:, :, None]
         if not blend:
-            return self.patches(self.match) + shift[torch.arange(len(best)), best[:, 0]]
+            return self.patches(self.match)
         share = (-0.5 * cost).softmax(1)
         out = torch.empty_like(target)
         for i in range(0, len(out), CHUNK):
             rows = slice(i, i + CHUNK)
-            shown = self.patches(candidates[rows]) + shift[rows]
-            out[rows] = (share[rows, :, None, None] * shown).sum(1)
+            out[rows] = (share[rows, :, None, None] * self.patches(candidates[rows])).sum(1)
         return out
 
     def _candidates(self, match: Tensor, reach: int) -> Tensor:
@@ -427,9 +419,10 @@ class PatchLevel:
         return patches.permute(3, 1, 2, 0).contiguous()
 
 
-def _give(told: Tensor) -> Tensor:
-    """How far a patch shifts per unit of pull on it, (N, 1)."""
-    return BRIGHTNESS**2 / (1 + BRIGHTNESS**2 * told.sum(1, keepdim=True))
+def _pull(gap: Tensor, told: Tensor) -> Tensor:
+    """Sum of π(τ − Q) in each colour: (..., side, side·3), (..., side·side) -> (..., 3)."""
+    gap = gap.reshape(*gap.shape[:-2], told.shape[-1], 3)
+    return (told[..., None, :] @ gap)[..., 0, :]
 
 
 def _position(row: Tensor, col: Tensor, rows: int, cols: int) -> Tensor:

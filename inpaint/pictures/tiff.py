@@ -50,6 +50,8 @@ def decode16(data: bytes, max_pixels: int) -> Picture | None:
     tags = _directory(data)
     check_size((int(tags.get(256, 0)), int(tags.get(257, 0))), max_pixels)
     bits, samples = set(_several(tags.get(258, 1))), tags.get(277, 1)
+    if not all(isinstance(number, int) for number in bits):
+        raise ValueError("its tags are damaged")
     if bits - {1, 2, 4, 8, 16} or set(_several(tags.get(339, 1))) - {1, 4}:
         raise PictureError(
             f"This TIFF stores {max(bits)}-bit, signed or floating-point numbers. "

@@ -43,6 +43,11 @@ def test_what_breaks_a_promise_is_noticed(monkeypatch):
     assert fuzz.broken(good | {"outcome": "KeyError: 3"}) and fuzz.broken(good | {"seconds": 3})
 
 
+def test_a_tag_of_letters_is_not_repeated_as_a_number():
+    name, data = fuzz.case(9, 40312)
+    assert name == "TIFF alpha" and fuzz.use(data) == "refused"
+
+
 def test_every_source_is_read():
     assert {fuzz.use(data) for _, data in fuzz.sources()} == {"read"}
 
