@@ -140,7 +140,7 @@ try:
     edit(large, hole, steps=1, device="cpu")
     print("a result")
 except (MemoryError, ValueError) as error:
-    print(type(error).__name__, len(str(error).splitlines()))
+    print("refused", "not enough memory" in str(error), len(str(error).splitlines()))
 again = fill()
 print("recovered" if again.receipt.changed == 0 else "spoilt")
 """
@@ -148,7 +148,7 @@ print("recovered" if again.receipt.changed == 0 else "spoilt")
 
 def test_real_want_of_memory_is_a_sentence_and_passes(tmp_path):
     *outcome, after = python(SCARCE, 0, 0, cwd=tmp_path)
-    assert outcome in (["MemoryError", "1"], ["PictureError", "1"], ["a", "result"])
+    assert outcome in (["refused", "True", "1"], ["a", "result"])
     assert after == "recovered"
 
 
