@@ -63,6 +63,10 @@ def read(
             f"This picture has more than {max_pixels / 1e6:g} million pixels, the limit. "
             "Make it smaller first."
         ) from None
+    except MemoryError:
+        raise PictureError(
+            "There is not enough memory to open this picture. Make it smaller first."
+        ) from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, cv2.error, ...
         raise PictureError(
             "This file is not a picture that can be read: "

@@ -15,12 +15,16 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 START = """
-import os, random, resource, signal, sys, time, warnings
+import os, random, resource, signal, sys, threading, time
 from pathlib import Path
 import numpy as np, torch
 from inpaint import pictures
 from inpaint.editing import edit
+from tqdm.std import tqdm
 torch.set_num_threads(1)
+# Its usual lock is shared by forked processes: a killed one would hold it for ever.
+tqdm.set_lock(threading.RLock())
+tqdm.monitor_interval = 0
 rng = random.Random(int(sys.argv[2]))
 photo = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 mask = np.zeros((300, 300), bool)
@@ -47,7 +51,9 @@ def killed_in(longest, work):
 
 def python(code, *arguments, cwd):
     command = [sys.executable, "-c", START + code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=400
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.split()
 
@@ -92,19 +98,19 @@ def alike(one, two):
 Path("data").mkdir()
 for k in range(4):
     Image.fromarray(photo[k * 40 : k * 40 + 48, :48]).save(f"data/{k}.png")
+steps = 4 * int(sys.argv[1])
 settings = TrainSettings(
-    Path("data"), Path("whole"), max_steps=8, size=32, batch_size=2, precision="fp32"
+    Path("data"), Path("whole"), max_steps=steps, size=32, batch_size=2, precision="fp32"
 )
 train(settings)
 kills = 0
 often = replace(settings, out=Path("often"), checkpoint_minutes=0)
 while kills < int(sys.argv[1]):
     have = (often.out / "training/state.pt").exists()
-    done = have and load_state(often.out)["step"] >= 8
+    done = have and load_state(often.out)["step"] >= steps
     if done:
         break
-    # Long enough, on any machine, to come further than the last time.
-    late = killed_in(2.0 + 0.5 * kills, lambda: train(replace(often, resume=have)))
+    late = killed_in(2.0, lambda: train(replace(often, resume=have)))
     kills += not late
 have = (often.out / "training/state.pt").exists()
 train(replace(often, resume=have))
@@ -119,7 +125,7 @@ print(kills, same)
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_training_that_is_killed_goes_on_to_the_same_weights(kills, tmp_path):
     done, same = python(TRAINING, kills, 1, cwd=tmp_path)
-    assert int(done) >= 1 and same == "True"
+    assert int(done) >= kills / 2 and same == "True"
 
 
 SCARCE = """
@@ -134,7 +140,7 @@ try:
     edit(large, hole, steps=1, device="cpu")
     print("a result")
 except (MemoryError, ValueError) as error:
-    print(type(error).__name__, len(str(error).splitlines()))
+    print("refused", "not enough memory" in str(error), len(str(error).splitlines()))
 again = fill()
 print("recovered" if again.receipt.changed == 0 else "spoilt")
 """
@@ -142,7 +148,7 @@ print("recovered" if again.receipt.changed == 0 else "spoilt")
 
 def test_real_want_of_memory_is_a_sentence_and_passes(tmp_path):
     *outcome, after = python(SCARCE, 0, 0, cwd=tmp_path)
-    assert outcome in (["MemoryError", "1"], ["PictureError", "1"], ["a", "result"])
+    assert outcome in (["refused", "True", "1"], ["a", "result"])
     assert after == "recovered"
 
 
