@@ -11,7 +11,7 @@ a handful of candidates for each patch: the matches of its neighbours, shifted, 
 nearby (PatchMatch, Barnes et al. 2009). Neighbours then copy from neighbouring places, and texture
 stays whole. A finer level starts from the coarser one's matches: the same places, seen sharper.
 
-A patch may shift in each colour by b ~ N(0, v), as light does across a picture; its known pixels
+A patch may shift in brightness by b ~ N(0, v), as light does across a picture; its known pixels
 tell how far. Integrated over b, its score gains ½·p·b̂, where p = Σ π(τ − Q_j) over the known pixels
 and b̂ = v·p/(1 + v·Σ π) is the mean shift, and it shows Q_j + b̂.
 """
@@ -44,7 +44,7 @@ KNOWN_SPREAD = 0.06
 ONE_MATCH = 0.5
 """Noise s/a below which a patch is its best match alone: averages of near matches are blurred."""
 BRIGHTNESS = 0.05
-"""Standard deviation by which a patch may shift in a colour, in units of [-1, 1]."""
+"""Standard deviation by which a patch may shift in brightness, in units of [-1, 1]."""
 CANDIDATES = 9
 NEARBY = 4
 """Pixels around a coarser level's match in which a finer one looks for a better."""
@@ -227,6 +227,7 @@ class PatchLevel:
         )
         if self.mode == "all pairs":
             self.key_patches = self.patches(self.keys).flatten(1)
+            self.key_sums = self.key_patches.view(-1, side * side, 3).sum(-1)
             squares = self.key_patches.square()
             self.key_squares = squares.view(-1, side, side, 3).sum(-1).flatten(1)
             # A place in another picture is neither near nor far.
@@ -243,12 +244,13 @@ class PatchLevel:
             return self.known.clone()
         target, precision = self.targets(x, level)
         blend = math.sqrt((1 - level) / max(level, 1e-12)) > ONE_MATCH
-        told = (precision * self.shown).flatten(1)  # only known pixels tell how far a patch shifts
+        # Only known pixels tell how far a patch shifts.
+        told = (precision * self.shown).expand(-1, -1, -1, 3).flatten(1)
         give = BRIGHTNESS**2 / (1 + BRIGHTNESS**2 * told.sum(1, keepdim=True))
         mean = self._mean_of_all if self.mode == "all pairs" else self._mean_of_candidates
         patches = mean(target, precision, told, give, blend)
-        shift = give * _pull(target - patches, told)
-        return self.assemble(patches + shift.repeat(1, self.side)[:, None])
+        shift = give * _pull((target - patches)[:, None], told)
+        return self.assemble(patches + shift[..., None])
 
     def targets(self, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
         """Return each query's target (N, side, side·3) and precision (N, side, side, 1)."""
@@ -315,11 +317,9 @@ class PatchLevel:
         score = (target.flatten(1) * weight) @ self.key_patches.T
         score -= 0.5 * precision.flatten(1) @ self.key_squares.T
         score += self.nearness
-        wanted, half = _pull(target, told), 0.5 * give
-        for colour in range(3):
-            shown = self.key_patches[:, colour::3].T
-            pull = torch.addmm(wanted[:, colour : colour + 1], told, shown, alpha=-1)
-            score.addcmul_(pull.square_(), half)
+        wanted = _pull(target[:, None], told)
+        pull = torch.addmm(wanted, told[:, ::3], self.key_sums.T, alpha=-1)
+        score.addcmul_(pull.square_(), 0.5 * give)
         best = score.argmax(1)
         self.match = self.keys[best]
         patches = score.softmax(1) @ self.key_patches if blend else self.key_patches[best]
@@ -360,9 +360,9 @@ class PatchLevel:
             for i in range(0, len(candidates), CHUNK):
                 rows = slice(i, i + CHUNK)
                 gap = target[rows, None] - self.patches(candidates[rows])
-                pull = _pull(gap, told[rows, None])
+                pull = _pull(gap, told[rows])
                 cost[rows] = (gap.square_() * weight[rows, None]).sum((-1, -2))
-                cost[rows] -= (pull.square_() * give[rows, None]).sum(-1)
+                cost[rows] -= pull.square_() * give[rows]
             best = cost.argmin(1, keepdim=True)
             self.match = candidates.gather(1, best)[:, 0]
         if not blend:
@@ -420,9 +420,8 @@ class PatchLevel:
 
 
 def _pull(gap: Tensor, told: Tensor) -> Tensor:
-    """Sum of π(τ − Q) in each colour: (..., side, side·3), (..., side·side) -> (..., 3)."""
-    gap = gap.reshape(*gap.shape[:-2], told.shape[-1], 3)
-    return (told[..., None, :] @ gap)[..., 0, :]
+    """Sum of π(τ − Q): (N, K, side, side·3) and (N, side·side·3) -> (N, K)."""
+    return torch.bmm(gap.flatten(2), told[..., None])[..., 0]
 
 
 def _position(row: Tensor, col: Tensor, rows: int, cols: int) -> Tensor:

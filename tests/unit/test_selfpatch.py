@@ -66,12 +66,10 @@ def brute_force(known, mask, x, level, side):
             gap = target[window[query]] - known[window[key]]
             away = (query[0] - key[0]) ** 2 + (query[1] - key[1]) ** 2
             score = -0.5 * (precision[window[query]] * gap**2).sum()
-            pull = (told * gap).sum((1, 2))
-            variance = 1 / (
-                told.sum() + selfpatch.BRIGHTNESS**-2
-            )  # of the shift, known pixels seen
-            score += 0.5 * (pull**2).sum() * variance
-            shown.append(known[window[key]] + (pull * variance)[:, None, None])
+            pull = (told * gap).sum()
+            variance = 1 / (3 * told.sum() + selfpatch.BRIGHTNESS**-2)  # of the shift, once told
+            score += 0.5 * pull**2 * variance
+            shown.append(known[window[key]] + pull * variance)
             scores.append(score - away / (2 * selfpatch.NEARNESS**2))
         weights = np.exp(np.array(scores) - max(scores))
         weights /= weights.sum()
