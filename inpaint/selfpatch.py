@@ -359,7 +359,7 @@ class PatchLevel:
             cost = torch.empty(candidates.shape)
             for i in range(0, len(candidates), CHUNK):
                 rows = slice(i, i + CHUNK)
-                gap = target[rows, None] - self.patches(candidates[rows])
+                gap = self.patches(candidates[rows]).sub_(target[rows, None])
                 pull = _pull(gap, told[rows])
                 cost[rows] = (gap.square_() * weight[rows, None]).sum((-1, -2))
                 cost[rows] -= pull.square_() * give[rows]
