@@ -1,6 +1,5 @@
 """The README's examples for programs, run as they stand against a server, and the MCP tools."""
 
-import asyncio
 import base64
 import importlib.util
 import io
@@ -12,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from inpaint import pictures
 from inpaint.ui import serving
@@ -91,7 +91,8 @@ def test_the_tools_of_the_mcp_server(address, files):
             foreign = await session.call_tool("fill", {**given, "picture": f"{address}/config"})
             return tools, cost, made, wrong, foreign
 
-    tools, cost, made, wrong, foreign = asyncio.run(work())
+    with start_blocking_portal() as apart:  # the browser tests' thread already has a loop
+        tools, cost, made, wrong, foreign = apart.call(work)
     assert set(tools) == {"fill", "estimate", "tasks", "models"}
     assert tools["fill"].inputSchema["properties"]["steps"]["description"]
     assert tools["fill"].inputSchema["required"] == ["picture"]
