@@ -328,4 +328,7 @@ root.canvasView = {
   get size() {
     return picture && !loading ? [picture.width, picture.height] : null;
   },
+  get src() {
+    return picture && !loading ? picture.src : null;
+  },
 };

@@ -191,9 +191,12 @@ def test_one_click_on_an_example_then_candidates_history_and_a_project(visit, sc
     screenshot(tab, "page-sure")
 
     # A part of the first one goes into the second.
+    source = "document.querySelector('.mask-canvas').canvasView.src"
+    original = tab.evaluate(source)
     tab.click("#merge")
     until(tab, "text('#merge') == 'Keep the merge'")
-    shows(tab, (512, 512))
+    until(tab, f"{source} && {source} != it", original)
+    until(tab, "document.querySelector('#stack').className.includes('view-paint')")
     paint(tab, (180, 380), (200, 400))
     cards.nth(0).click()
     until(tab, "text('#status').startsWith('Taken')")
