@@ -14,7 +14,7 @@ import gradio as gr
 from inpaint import models
 from inpaint.settings import OPTIONS, SAMPLERS, Option, SamplerDefaults
 from inpaint.tasks import TASKS, settled
-from inpaint.ui.words import say
+from inpaint.ui.words import mark
 
 MAIN = ("model", "steps", "strength", "resample", "candidates")
 ADVANCED = ("sampler", "jump", "eta", "grow", "feather")
@@ -90,18 +90,18 @@ def make_seed() -> tuple[gr.Number, gr.Checkbox]:
     with gr.Row(elem_id="seed-row"):
         seed = gr.Number(
             0,
-            label=option.title,
+            label=mark("setting_seed"),
             precision=0,
             minimum=option.low,
             maximum=option.high,
-            info=option.tip,
+            info=mark("setting_seed_tip"),
             elem_id="seed",
             scale=3,
             min_width=120,
         )
-        dice = gr.Button(say("roll"), elem_id="dice", scale=0, min_width=64)
+        dice = gr.Button(mark("roll"), elem_id="dice", scale=0, min_width=64)
         locked = gr.Checkbox(
-            False, label=say("keep_seed"), elem_id="lock", scale=1, min_width=84, container=False
+            False, label=mark("keep_seed"), elem_id="lock", scale=1, min_width=84, container=False
         )
     dice.click(
         lambda: new_seed(False, 0),
@@ -128,8 +128,8 @@ def _control(name: str, task: str) -> Any:
     option, values = OPTIONS[name], defaults(task)
     value = values[name]
     common: dict[str, Any] = {
-        "label": option.title,
-        "info": option.tip,
+        "label": mark(f"setting_{name}"),
+        "info": mark(f"setting_{name}_tip"),
         "elem_id": name,
         "visible": is_shown(name, task, values["model"]),
     }
@@ -139,7 +139,7 @@ def _control(name: str, task: str) -> Any:
         common |= model_tip(name, value)
         return gr.Dropdown(value=value, filterable=False, **common)
     if name == "sampler":
-        samplers = [(sampler.title, key) for key, sampler in SAMPLERS.items()]
+        samplers = [(mark(f"sampler_{key}"), key) for key in SAMPLERS]
         return gr.Dropdown(samplers, value=value, filterable=False, **common)
     if name == "aspect":
         return gr.Dropdown(list(ASPECTS), value=value, allow_custom_value=True, **common)
@@ -151,7 +151,7 @@ def _control(name: str, task: str) -> Any:
             None,
             minimum=option.low,
             maximum=option.high,
-            placeholder=say("automatic"),
+            placeholder=mark("automatic"),
             **common,
         )
     high, step = option.usual or option.high, _step(option)
@@ -170,7 +170,10 @@ def model_tip(name: str, value: Any) -> dict[str, Any]:
     if name != "model":
         return {}
     here = offered()
-    return {
-        "choices": [(spec.title, key) for key, spec in here.items()],
-        "info": here[value].tip if value in here else OPTIONS["model"].tip,
-    }
+    if value not in here:
+        info = mark("setting_model_tip")
+    elif here[value] == models.MODELS.get(value):
+        info = mark(f"model_{value}_tip")
+    else:
+        info = here[value].tip  # the operator's or the user's own
+    return {"choices": [(spec.title, key) for key, spec in here.items()], "info": info}

@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from inpaint.preparing import PREPARE
-from inpaint.tasks import TASKS, Task
+from inpaint.tasks import TASKS
 from inpaint.ui import controls
 from inpaint.ui.canvas import MaskCanvas
 from inpaint.ui.examples import examples
-from inpaint.ui.words import say
+from inpaint.ui.words import TITLE, mark, say
 
 FIRST = next(iter(TASKS))
 
@@ -85,23 +85,25 @@ def make_page() -> Parts:
         "file": gr.File(visible=False),
     }
     with gr.Row(elem_id="head"):
-        gr.HTML(f"<h1>{say('title')}</h1>", elem_id="intro")
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_id="intro")
         made["task"] = gr.Radio(
-            [(row.title, name) for name, row in TASKS.items()],
+            [(mark(f"task_{name}"), name) for name in TASKS],
             value=FIRST,
             show_label=False,
-            label=say("task"),
+            label=mark("task"),
             elem_id="task",
             elem_classes="segments",
             container=False,
         )
-    made["tip"] = gr.HTML(tip(TASKS[FIRST]), elem_id="tip")
+    made["tip"] = gr.HTML(mark(f"task_{FIRST}_tip"), elem_id="tip")
     with gr.Row(elem_id="studio"):
         with gr.Column(scale=4, min_width=320, elem_id="work"):
             _make_work(made)
         with gr.Column(scale=1, min_width=290, elem_id="controls"):
             _make_controls(made)
-    gr.HTML(f"<p>{say('keys')}</p><p>{say('private')}</p>", elem_id="foot")
+    with gr.Column(elem_id="foot"):
+        gr.HTML(mark("keys"))
+        gr.HTML(mark("private"))
     return Parts(**made)
 
 
@@ -109,7 +111,7 @@ def _make_work(made: dict[str, Any]) -> None:
     with gr.Column(elem_id="stack", elem_classes="view-paint"):
         made["canvas"] = MaskCanvas(elem_id="canvas")
         made["compare"] = gr.ImageSlider(
-            label=say("compare"),
+            label=mark("compare"),
             show_label=False,
             elem_id="compare",
             max_height=4096,
@@ -117,11 +119,11 @@ def _make_work(made: dict[str, Any]) -> None:
             buttons=[],
         )
         made["sure"] = gr.Image(
-            label=say("sure"), show_label=False, elem_id="sure", interactive=False, buttons=[]
+            label=mark("sure"), show_label=False, elem_id="sure", interactive=False, buttons=[]
         )
     made["shelf"] = gr.Gallery(
-        [(str(example.picture), example.title) for example in examples()],
-        label=say("examples"),
+        shelf(),
+        label=mark("examples"),
         elem_id="examples",
         columns=None,
         allow_preview=False,
@@ -132,17 +134,17 @@ def _make_work(made: dict[str, Any]) -> None:
     with gr.Column(visible=False, elem_id="results") as made["results"]:
         with gr.Row(elem_id="seen"):
             made["view"] = gr.Radio(
-                views(2), value="paint", show_label=False, label=say("view"), elem_id="view",
+                views(2), value="paint", show_label=False, label=mark("view"), elem_id="view",
                 elem_classes="segments", container=False,
             )  # fmt: skip
             made["receipt"] = gr.HTML("", elem_id="receipt")
         with gr.Row(visible=False, elem_id="hint") as made["hint"]:
-            gr.HTML(say("tight"), elem_id="hint-text")
+            gr.HTML(mark("tight"), elem_id="hint-text")
             made["grow_again"] = gr.Button(
-                say("grow_again", pixels=8), elem_id="grow-again", size="sm", min_width=200
+                mark("grow_again"), elem_id="grow-again", size="sm", min_width=200
             )
         made["gallery"] = gr.Gallery(
-            label=say("candidates"),
+            label=mark("candidates"),
             elem_id="gallery",
             columns=None,
             object_fit="contain",
@@ -150,61 +152,63 @@ def _make_work(made: dict[str, Any]) -> None:
             buttons=[],
         )
         with gr.Row(visible=False, elem_id="outcome") as made["outcome"]:
-            made["proceed"] = gr.Button(say("proceed"), elem_id="proceed", size="md")
-            made["more"] = gr.Button(say("more"), elem_id="more", size="md")
-            made["merge"] = gr.Button(say("merge"), elem_id="merge", size="md")
+            made["proceed"] = gr.Button(mark("proceed"), elem_id="proceed", size="md")
+            made["more"] = gr.Button(mark("more"), elem_id="more", size="md")
+            made["merge"] = gr.Button(mark("merge"), elem_id="merge", size="md")
         with gr.Row(visible=False, elem_id="files") as made["files"]:
             made["download"] = gr.Button("", elem_id="download", size="md", variant="primary")
-            made["exact"] = gr.Button(say("download_png"), elem_id="download-exact", size="md")
-            made["save_mask"] = gr.Button(say("download_mask"), elem_id="download-mask", size="md")
+            made["exact"] = gr.Button(mark("download_png"), elem_id="download-exact", size="md")
+            made["save_mask"] = gr.Button(mark("download_mask"), elem_id="download-mask", size="md")
             made["save_project"] = gr.Button(
-                say("download_project"), elem_id="download-project", size="md"
+                mark("download_project"), elem_id="download-project", size="md"
             )
             made["with_recipe"] = gr.Checkbox(
-                True, label=say("with_recipe"), elem_id="with-recipe", container=False
+                True, label=mark("with_recipe"), elem_id="with-recipe", container=False
             )
     with gr.Column(visible=False, elem_id="past") as made["past"]:
         made["history"] = gr.Gallery(
-            label=say("history"),
+            label=mark("history"),
             elem_id="history",
             columns=None,
             object_fit="cover",
             allow_preview=False,
             buttons=[],
         )
-        made["delete"] = gr.Button(say("delete"), elem_id="delete", size="sm")
+        made["delete"] = gr.Button(mark("delete"), elem_id="delete", size="sm")
 
 
 def _make_controls(made: dict[str, Any]) -> None:
     row = TASKS[FIRST]
     with gr.Column(elem_id="dock"):
         with gr.Row(elem_id="run"):
-            made["fill"] = gr.Button(row.title, variant="primary", elem_id="fill", min_width=120)
-            made["stop"] = gr.Button(say("stop"), elem_id="stop", interactive=False, min_width=80)
+            made["fill"] = gr.Button(
+                mark(f"task_{FIRST}"), variant="primary", elem_id="fill", min_width=120
+            )
+            made["stop"] = gr.Button(mark("stop"), elem_id="stop", interactive=False, min_width=80)
         made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
         made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
-    made["find"] = gr.Button(say("find"), visible=proposes(FIRST), elem_id="find", size="md")
+    made["find"] = gr.Button(mark("find"), visible=proposes(FIRST), elem_id="find", size="md")
     with gr.Column(visible=row.guide != "unused", elem_id="guide-box") as made["guide_box"]:
         made["guide_view"] = gr.HTML("", elem_id="guide-view")
         with gr.Row():
             made["guide"] = gr.UploadButton(
-                say("guide"), file_types=["image"], elem_id="guide", size="sm"
+                mark("guide"), file_types=["image"], elem_id="guide", size="sm"
             )
             made["guide_remove"] = gr.Button(
-                say("guide_remove"), elem_id="guide-remove", size="sm", visible=False
+                mark("guide_remove"), elem_id="guide-remove", size="sm", visible=False
             )
     settings = controls.make_particular(FIRST) | controls.make_main(FIRST)
-    with gr.Accordion(say("advanced"), open=False, elem_id="advanced"):
+    with gr.Accordion(mark("advanced"), open=False, elem_id="advanced"):
         settings |= controls.make_advanced(FIRST)
         made["seed"], made["locked"] = controls.make_seed()
     made["settings"] = settings
     with gr.Row(elem_id="extras"):
-        made["link"] = gr.Button(say("link"), elem_id="link", size="sm", min_width=120)
+        made["link"] = gr.Button(mark("link"), elem_id="link", size="sm", min_width=120)
         made["open_project"] = gr.UploadButton(
-            say("open_project"), file_types=[".zip"], elem_id="open-project", size="sm",
+            mark("open_project"), file_types=[".zip"], elem_id="open-project", size="sm",
             min_width=120,
         )  # fmt: skip
-        gr.Button(say("camera"), elem_id="camera", size="sm", min_width=120)
+        gr.Button(mark("camera"), elem_id="camera", size="sm", min_width=120)
 
 
 def proposes(task: str) -> bool:
@@ -214,11 +218,10 @@ def proposes(task: str) -> bool:
 
 def views(candidates: int) -> list[tuple[str, str]]:
     """Return what the picture's place can show."""
-    found = [(say("paint"), "paint"), (say("compare"), "compare")]
-    return found + [(say("sure"), "sure")] * (candidates > 1)
+    found = [(mark("paint"), "paint"), (mark("compare"), "compare")]
+    return found + [(mark("sure"), "sure")] * (candidates > 1)
 
 
-def tip(row: Task) -> str:
-    """Say what a task does, and whether anything must be painted for it."""
-    said = {"needed": "", "optional": say("maybe_mask"), "unused": say("no_mask")}[row.mask]
-    return f"{row.tip} {said}"
+def shelf() -> list[tuple[str, str]]:
+    """Return the examples as cards; Gradio translates no caption, so they are said."""
+    return [(str(e.picture), say(f"example_{e.picture.stem}")) for e in examples()]

@@ -7,12 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint.tasks import TASKS
 from inpaint.ui import review, studio
 from inpaint.ui.layout import Parts
 from inpaint.ui.showing import QUIET, Updates, estimating, nothing, shown, task_chosen
 from inpaint.ui.studio import Session
-from inpaint.ui.words import say
+from inpaint.ui.words import mark, say
 
 SHOW_VIEW = "view => document.querySelector('#stack').className = "
 SHOW_VIEW += "document.querySelector('#stack').className.replace(/view-\\w+/, `view-${view}`)"
@@ -41,14 +40,14 @@ def wire_results(parts: Parts) -> None:
                 parts.canvas: review.begin_merging(session, strokes),
                 parts.view: "paint",
                 parts.status: say("merging"),
-                parts.merge: gr.update(value=say("merge_keep"), variant="primary"),
+                parts.merge: gr.update(value=mark("merge_keep"), variant="primary"),
                 **_locked(parts, True),
             }
         return {
             parts.canvas: review.end_merging(session),
             parts.status: "",
             **shown(parts, session, view="compare"),
-            parts.merge: gr.update(value=say("merge"), variant="secondary"),
+            parts.merge: gr.update(value=mark("merge"), variant="secondary"),
             **_locked(parts, False),
         }
 
@@ -88,7 +87,7 @@ def wire_history(parts: Parts, device: str) -> None:
             return seen | shown(parts, session)
         values = run.settings
         chosen = task_chosen(parts, values["task"], values, studio.sheet(session, drawing))
-        title = TASKS[values["task"]].title
+        title = say(f"task_{values['task']}")
         return {
             **chosen,
             parts.seed: values["seed"],

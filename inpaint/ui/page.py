@@ -13,7 +13,7 @@ from inpaint.ui import address, controls, studio
 from inpaint.ui.api import wire_api
 from inpaint.ui.canvas import uploaded_file
 from inpaint.ui.examples import examples
-from inpaint.ui.layout import Parts, make_page
+from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
 from inpaint.ui.running import then_run, wire_running
@@ -22,6 +22,7 @@ from inpaint.ui.showing import (
     Updates,
     estimating,
     guide,
+    guide_tip,
     nothing,
     opened,
     task_chosen,
@@ -29,7 +30,7 @@ from inpaint.ui.showing import (
 from inpaint.ui.studio import Session
 from inpaint.ui.turns import Line
 from inpaint.ui.uploads import Guarded
-from inpaint.ui.words import say
+from inpaint.ui.words import TITLE, language, say
 
 CSS = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("page.js")
@@ -40,7 +41,7 @@ REMEMBER = "(model, candidates, recipe) => ({ model, candidates, recipe })"
 def create_demo(options: Options) -> gr.Blocks:
     """Build the page."""
     demo: gr.Blocks
-    with Guarded(title=say("title"), fill_width=True) as demo:
+    with Guarded(title=TITLE, fill_width=True) as demo:
         parts = make_page()
         line = Line(options.queue)
         _wire_opening(parts, options, line)
@@ -104,7 +105,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_guide_remove(session: Session | None, task: str) -> Updates:
         if session:
             session.visit.guide = None
-        return guide(parts, "", TASKS[task].guide_tip)
+        return guide(parts, "", guide_tip(task))
 
     parts.guide_remove.click(
         on_guide_remove, [parts.session, parts.task], parts.outputs, **QUIET
@@ -175,14 +176,17 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     model.input(on_model, [task, model], parts.outputs, **QUIET)
 
     def on_load(remembered: dict[str, Any] | None, request: gr.Request) -> Updates:
+        captions = {} if language() == "en" else {parts.shelf: gr.update(value=shelf())}
         if not request.query_params and not remembered and options.model == "self":
-            return nothing(parts)  # a visitor who is quick has changed something meanwhile
+            # A visitor who is quick has changed something meanwhile.
+            return nothing(parts) | captions
         kept = {"model": options.model, **(remembered or {})}
         with_recipe = kept.pop("recipe", True)
         name, found = address.settings_in(dict(request.query_params), kept)
         return {
             task: name,
             parts.with_recipe: bool(with_recipe),
+            **captions,
             **task_chosen(parts, name, found),
         }
 

@@ -36,7 +36,8 @@ def history_cards(session: Session) -> list[tuple[str, str]]:
     visit = session.visit
     found = [(cached(card(visit.original), "original.jpg"), say("original"))]
     for run in visit.runs:
-        title = TASKS[run.settings["task"]].title if run.settings["task"] in TASKS else "?"
+        task = run.settings["task"]
+        title = say(f"task_{task}") if task in TASKS else "?"
         chosen = session.cards[run.number][run.chosen]
         found.append((cached(chosen, "result.jpg"), f"{run.number} · {title}"))
     return found

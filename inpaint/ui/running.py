@@ -15,7 +15,7 @@ from inpaint.ui.layout import Parts
 from inpaint.ui.showing import QUIET, Updates, shown
 from inpaint.ui.studio import Session
 from inpaint.ui.turns import Line
-from inpaint.ui.words import say
+from inpaint.ui.words import mark, say
 from inpaint.visit import Run
 
 GROWN = 8
@@ -106,7 +106,7 @@ def _begun(parts: Parts) -> Updates:
         parts.grow_again: gr.update(interactive=False),
         parts.stop: gr.update(interactive=True),
         parts.results: gr.update(visible=True),
-        parts.gallery: gr.update(value=[], label=say("previews")),
+        parts.gallery: gr.update(value=[], label=mark("previews")),
     }
 
 

@@ -16,6 +16,7 @@ from inpaint.ui.gate import Gate
 from inpaint.ui.options import Options
 from inpaint.ui.page import CSS, create_demo
 from inpaint.ui.uploads import keep_swept, use_own_folder
+from inpaint.ui.words import translations
 from inpaint.ui.zero import lent
 
 MCP = "mcp==1.30.0"
@@ -65,6 +66,7 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
         app_kwargs={"middleware": [Middleware(Gate, rate=options.rate, largest=largest + SLACK)]},
         enable_monitoring=False,
         css_paths=CSS,
+        i18n=translations(),
         ssr_mode=False,
         run_history=False,
         footer_links=[],

@@ -9,9 +9,9 @@ import gradio as gr
 from inpaint.tasks import TASKS
 from inpaint.ui import controls, review, studio
 from inpaint.ui.canvas import Sheet
-from inpaint.ui.layout import Parts, proposes, tip, views
+from inpaint.ui.layout import Parts, proposes, views
 from inpaint.ui.studio import Session
-from inpaint.ui.words import say
+from inpaint.ui.words import mark
 from inpaint.visit import Drawing
 
 Updates = dict[Any, Any]
@@ -44,6 +44,11 @@ def guide(parts: Parts, image: str, tip: str = "") -> Updates:
     return {parts.guide_view: seen, parts.guide_remove: gr.update(visible=bool(image))}
 
 
+def guide_tip(task: str) -> str:
+    """Say what a second picture is to a task that takes one."""
+    return mark(f"task_{task}_guide") if TASKS[task].guide_tip else ""
+
+
 def task_chosen(
     parts: Parts, name: str, values: dict[str, Any], sheet: Sheet | None = None
 ) -> Updates:
@@ -55,11 +60,11 @@ def task_chosen(
     shown = zip(parts.values, controls.updates(name, values), strict=True)
     return {
         parts.task: name,
-        parts.tip: tip(row),
-        parts.fill: gr.update(value=row.title),
+        parts.tip: mark(f"task_{name}_tip"),
+        parts.fill: gr.update(value=mark(f"task_{name}")),
         parts.find: gr.update(visible=proposes(name)),
         parts.guide_box: gr.update(visible=row.guide != "unused"),
-        parts.guide_view: row.guide_tip,
+        parts.guide_view: guide_tip(name),
         parts.canvas: gr.update(**canvas),
         **dict(shown),
     }
@@ -89,13 +94,13 @@ def shown(parts: Parts, session: Session, view: str | None = None) -> Updates:
         parts.receipt: run.receipt,
         parts.gallery: gr.update(
             value=review.candidate_cards(session, run),
-            label=say("candidates"),
+            label=mark("candidates"),
             selected_index=run.chosen,
         ),
         parts.compare: review.before_after(run),
         parts.sure: review.how_sure(run),
         parts.hint: gr.update(visible=review.is_tight(run)),
-        parts.merge: gr.update(visible=several, value=say("merge")),
+        parts.merge: gr.update(visible=several, value=mark("merge")),
         parts.more: gr.update(
             visible=TASKS[run.settings["task"]].mask != "unused", interactive=True
         ),

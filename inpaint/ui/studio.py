@@ -21,6 +21,7 @@ from inpaint import editing, masks, pictures, project, reviewing
 from inpaint.editing import Candidate, Moment, Result
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
+from inpaint.results import Receipt
 from inpaint.tasks import TASKS
 from inpaint.ui import zero
 from inpaint.ui.canvas import Sheet, preview
@@ -223,6 +224,8 @@ def run(
     used = drawing if row.mask != "unused" else None
     if used and used.empty and (row.mask == "optional" or picture.alpha is not None):
         used = None  # then the whole picture is meant, or its transparent pixels
+    if used and used.empty and row.mask == "needed":
+        raise sorry(say("nothing_painted"))
     if guide is None and row.guide != "unused" and used and strokes.colored:
         guide = used.painted_on(picture)
 
@@ -284,6 +287,7 @@ def _worked(
     time = duration(result.seconds)
     said = say("done" if result.finished else "stopped", time=time)
     made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]))
+    made.receipt = receipt(result.receipt)
     session.cards[made.number] = [card(c.picture()) for c in made.candidates]
     yield made
 
@@ -334,10 +338,19 @@ def views(moment: Moment) -> tuple[dict[str, object], str]:
     return preview(image, box), cached(jpeg(small), "preview.jpg")
 
 
+def receipt(proof: Receipt) -> str:
+    """Say what a receipt says."""
+    if proof.outside == 0 and proof.promise:
+        return f"{proof.promise}."
+    outside = f"{proof.outside:,}".replace(",", " ")
+    counted = say("receipt", changed=proof.changed, outside=outside)
+    return f"{counted}; {proof.promise}." if proof.promise else f"{counted}."
+
+
 def progress_text(moment: Moment) -> str:
     """Say how far a run is."""
     left = duration(moment.seconds_left)
-    stage = moment.stage.capitalize()
+    stage = say(f"stage_{moment.stage.replace(' ', '_')}")
     return say("step", stage=stage, number=moment.number, total=moment.total, left=left)
 
 

@@ -1,13 +1,29 @@
-"""Every text of the page, in one place, for whoever translates it.
+"""Every text of the page, in every language.
 
-What the tasks, models and settings are called stands in their own tables.
+English stands here and in the tables of tasks, settings, samplers, models and examples; each other
+language in a file of `languages/`, under the keys of `english`. What the package itself says of a
+run, its notes, promises and errors, is English.
 """
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from pathlib import Path
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from inpaint.models import MODELS
+from inpaint.settings import OPTIONS, SAMPLERS
+from inpaint.tasks import TASKS
+from inpaint.ui.examples import examples
+
+TITLE = "Inpaint"
+FOLDER = Path(__file__).with_name("languages")
+LANGUAGES = ("en", *sorted(file.stem for file in FOLDER.glob("*.json")))
 WORDS: dict[str, str] = {
     # Starting
-    "title": "Inpaint",
     "task": "What to do",
     "examples": "Or try one: it is filled at once",
     "camera": "Use the camera",
@@ -18,12 +34,10 @@ WORDS: dict[str, str] = {
     # Controls
     "stop": "Stop",
     "advanced": "Advanced",
-    "particular": "For this task",
     "roll": "Roll",
     "keep_seed": "Keep",
     "find": "Find damage",
     "guide": "Choose a second picture",
-    "guide_none": "No second picture yet.",
     "guide_remove": "Remove it",
     "no_mask": "Nothing needs to be painted for this.",
     "maybe_mask": "Paint to choose a part, or nothing for the whole picture.",
@@ -43,12 +57,16 @@ WORDS: dict[str, str] = {
     "done": "Done in {time}.",
     "stopped": "Stopped; this is the latest after {time}.",
     "stopped_waiting": "Stopped before it began.",
+    "stage_filling": "Filling",
+    "stage_finding_the_structure": "Finding the structure",
+    "stage_adding_detail": "Adding detail",
+    "stage_finishing_the_texture": "Finishing the texture",
     # Results
+    "receipt": "{changed} of {outside} pixels outside the mask changed",
     "view": "View",
     "paint": "Paint",
     "compare": "Compare",
     "sure": "How sure",
-    "sure_tip": "Black: all candidates agree. Yellow: they differ, so the fill is a guess.",
     "previews": "Previews: the picture as it takes shape",
     "candidates": "Candidates, the smoothest seam first: click one to choose it",
     "best": "Best seam · seed {seed}",
@@ -62,7 +80,7 @@ WORDS: dict[str, str] = {
     "merge_taken": "Taken. Paint more, or press “Keep the merge”.",
     "merge_nothing": "Nothing of it lies in the painted part.",
     "tight": "Something seems left around the mask: a rim or a shadow.",
-    "grow_again": "Grow by {pixels} and fill again",
+    "grow_again": "Grow the mask and fill again",
     # History
     "history": "History: click a result to go back to it",
     "original": "Original",
@@ -80,6 +98,7 @@ WORDS: dict[str, str] = {
     "manifest": "This picture carries content credentials (C2PA). They hold for the exact file "
     "alone: an edited copy goes without them.",
     # What is wrong
+    "nothing_painted": "Nothing is painted; paint over what should be filled.",
     "open_first": "Open a picture first: drop one on the canvas or take an example.",
     "other_mask": "The mask belongs to another picture; paint it again.",
     "which_model": "Choose a model of the list: {models}.",
@@ -89,8 +108,55 @@ WORDS: dict[str, str] = {
     "cannot_vary": "This task has no variations.",
     "too_large": "This file is larger than 1 GB.",
 }
+MASK_WORDS = {"needed": "", "optional": "maybe_mask", "unused": "no_mask"}
+
+
+@cache
+def english() -> dict[str, str]:
+    """Return every text of the page by its key."""
+    found = dict(WORDS)
+    for name, task in TASKS.items():
+        found |= {f"task_{name}": task.title, f"task_{name}_tip": task.tip}
+        if task.guide_tip:
+            found[f"task_{name}_guide"] = task.guide_tip
+    for name, option in OPTIONS.items():
+        found |= {f"setting_{name}": option.title, f"setting_{name}_tip": option.tip}
+    found |= {f"sampler_{name}": sampler.title for name, sampler in SAMPLERS.items()}
+    found |= {f"model_{name}_tip": spec.tip for name, spec in MODELS.items()}
+    return found | {f"example_{example.picture.stem}": example.title for example in examples()}
+
+
+@cache
+def texts(language: str) -> dict[str, str]:
+    """Return every text in a language; what its file lacks is English."""
+    found = english()
+    if language != "en":
+        file = FOLDER / f"{language}.json"
+        found = found | json.loads(file.read_text("utf-8"))
+    for name, task in TASKS.items():
+        if word := MASK_WORDS[task.mask]:
+            found = found | {f"task_{name}_tip": f"{found[f'task_{name}_tip']} {found[word]}"}
+    return found
+
+
+def language() -> str:
+    """Language that the visitor who is answered prefers; English if we lack it, or for nobody."""
+    request = LocalContext.request.get(None)
+    preferred = request.headers.get("accept-language", "")[:2].lower() if request else ""
+    return preferred if preferred in LANGUAGES else "en"
 
 
 def say(key: str, **values: object) -> str:
-    """Return a text of the page, with values put in."""
-    return WORDS[key].format(**values)
+    """Return a text in the language of the visitor who is answered, with values put in."""
+    return texts(language())[key].format(**values)
+
+
+def mark(key: str) -> str:
+    """Return what the page shows as a text in the browser's language: for the whole of a value."""
+    assert key in english(), key
+    return str(gr.I18n()(key))
+
+
+def translations() -> gr.I18n:
+    """Return the texts that marks stand for."""
+    return gr.I18n(**{language: texts(language) for language in LANGUAGES})

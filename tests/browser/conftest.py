@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a tab: page(url, width=1280, height=900, dark=False, scale=1, touch=False)."""
+    """Open a tab: `page(url, width=1280, height=900, dark=…, scale=…, touch=…, locale=…)`."""
     contexts, complaints = [], []
 
     def on_console(message: ConsoleMessage) -> None:
@@ -62,6 +62,7 @@ def page(browser: Browser) -> Iterator[Callable[..., Page]]:
         dark: bool = False,
         scale: float = 1,
         touch: bool = False,
+        locale: str = "en-US",
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -69,7 +70,7 @@ def page(browser: Browser) -> Iterator[Callable[..., Page]]:
             device_scale_factor=scale,
             has_touch=touch,
             is_mobile=touch,
-            locale="en-US",
+            locale=locale,
         )
         context.set_default_timeout(10_000)
         contexts.append(context)
