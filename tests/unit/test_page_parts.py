@@ -7,7 +7,7 @@ import pytest
 
 from inpaint.settings import OPTIONS, Settings
 from inpaint.tasks import TASKS
-from inpaint.ui import address, controls
+from inpaint.ui import address, controls, words
 from inpaint.ui.job import Job
 from inpaint.ui.turns import Line, LineFull
 
@@ -21,7 +21,8 @@ def test_every_setting_has_a_control_or_its_own_place():
     )
     assert set(made) == set(controls.NAMES)
     for name, control in made.items():
-        assert control.label == OPTIONS[name].title
+        assert f"setting_{name}" in str(control.label)
+        assert words.english()[f"setting_{name}"] == OPTIONS[name].title
         assert control.visible == controls.is_shown(name, "fill", "self")
 
 
