@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
+from person import EXIF_MAKE, PATIENCE, until
+from PIL import Image
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -116,3 +119,44 @@ def screenshot(tmp_path: Path) -> Callable[[Page, str], None]:
     folder = Path(os.environ.get("INPAINT_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return lambda tab, name: tab.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def address(serve) -> str:
+    from inpaint.ui import words
+    from inpaint.ui.page import CSS, Options, create_demo
+
+    look = {"css_paths": CSS, "footer_links": [], "run_history": False}
+    return serve(create_demo(Options()), i18n=words.translations(), **look)
+
+
+@pytest.fixture
+def visit(page, address):
+    """Open the page: visit(query="", **options of `page`)."""
+
+    def open_page(query: str = "", **options):
+        tab = page(address + query, **options)
+        tab.set_default_timeout(PATIENCE)
+        tab.locator(".mask-canvas .invitation").wait_for()
+        for name, value in parse_qs(query.lstrip("?")).items():
+            if value[0].isdigit():
+                until(tab, f"document.querySelector('#{name} input')?.value == it", value[0])
+        return tab
+
+    return open_page
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory) -> Path:
+    """A photograph of 3000x2000 with EXIF, made of an example by tiling and noise."""
+    from inpaint.ui.examples import examples
+
+    part = np.asarray(Image.open(examples()[0].picture).convert("RGB").resize((1000, 1000)))
+    tiled = np.tile(part, (2, 3, 1)).astype(np.int16)
+    noise = np.random.default_rng(0).integers(-6, 7, tiled.shape)
+    exif = Image.Exif()
+    exif[EXIF_MAKE] = "Camera of the test"
+    path = tmp_path_factory.mktemp("photograph") / "holiday.png"
+    image = Image.fromarray((tiled + noise).clip(0, 255).astype(np.uint8))
+    image.save(path, exif=exif, compress_level=1)
+    return path

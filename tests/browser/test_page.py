@@ -1,115 +1,23 @@
-"""The whole page as a person uses it: the real app, the real model, a real browser.
-
-Nothing is read before it was waited for: on a busy machine an event takes seconds.
-"""
+"""The whole page as a person uses it: the real app, the real model, a real browser."""
 
 from __future__ import annotations
 
 import json
 import time
 import zipfile
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from person import EXIF_MAKE, costs, filled, number, paint, saved, shows, until, upload
 from PIL import Image
 
 from inpaint import pictures
 from inpaint.ui import words
 from inpaint.ui.examples import examples
-from inpaint.ui.page import CSS, Options, create_demo
 
 pytestmark = pytest.mark.browser
-PATIENCE = 120_000
-"""Milliseconds that anything may take on a busy machine of two cores."""
-EXIF_MAKE = 271
-
-
-@pytest.fixture(scope="module")
-def address(serve) -> str:
-    look = {"css_paths": CSS, "footer_links": [], "run_history": False}
-    return serve(create_demo(Options()), i18n=words.translations(), **look)
-
-
-@pytest.fixture
-def visit(page, address):
-    """Open the page: visit(query="", **options of `page`)."""
-
-    def open_page(query: str = "", **options):
-        tab = page(address + query, **options)
-        tab.set_default_timeout(PATIENCE)
-        tab.locator(".mask-canvas .invitation").wait_for()
-        for name, value in parse_qs(query.lstrip("?")).items():
-            if value[0].isdigit():
-                until(tab, f"document.querySelector('#{name} input')?.value == it", value[0])
-        return tab
-
-    return open_page
-
-
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory) -> Path:
-    """A photograph of 3000x2000 with EXIF, made of an example by tiling and noise."""
-    part = np.asarray(Image.open(examples()[0].picture).convert("RGB").resize((1000, 1000)))
-    tiled = np.tile(part, (2, 3, 1)).astype(np.int16)
-    noise = np.random.default_rng(0).integers(-6, 7, tiled.shape)
-    exif = Image.Exif()
-    exif[EXIF_MAKE] = "Camera of the test"
-    path = tmp_path_factory.mktemp("photograph") / "holiday.png"
-    image = Image.fromarray((tiled + noise).clip(0, 255).astype(np.uint8))
-    image.save(path, exif=exif, compress_level=1)
-    return path
-
-
-def until(tab, condition: str, argument=None) -> None:
-    """Wait for a JavaScript condition, in which `text(selector)` is what is written there."""
-    text = "const text = where => document.querySelector(where)?.innerText ?? '';"
-    tab.wait_for_function(f"it => {{ {text} return {condition} }}", arg=argument)
-
-
-def upload(tab, path: Path) -> None:
-    with tab.expect_file_chooser() as chooser:
-        tab.locator(".mask-canvas .invitation, .mask-canvas [data-do=open]").first.click()
-    chooser.value.set_files(path)
-    shows(tab, pictures.read(path).size)
-
-
-def shows(tab, size: tuple[int, int]) -> None:
-    """Wait until the canvas shows a picture of a size."""
-    view = "document.querySelector('.mask-canvas').canvasView"
-    until(tab, f"String({view}.size) == String(it)", list(size))
-
-
-def paint(tab, *points: tuple[float, float]) -> None:
-    """Draw with the mouse through points of the picture."""
-    view = "p => document.querySelector('.mask-canvas').canvasView.toScreen(...p)"
-    (x, y), *rest = [tab.evaluate(view, list(point)) for point in points]
-    tab.mouse.move(x, y)
-    tab.mouse.down()
-    for x, y in rest:
-        tab.mouse.move(x, y, steps=5)
-    tab.mouse.up()
-
-
-def costs(tab) -> None:
-    until(tab, "text('#cost').includes('evaluations')")
-
-
-def number(tab, name: str, value: int) -> None:
-    tab.locator(f"#{name} input[type=number]").fill(str(value))
-    tab.locator(f"#{name} input[type=number]").press("Tab")
-    until(tab, f"location.search.includes('{name}={value}')")
-
-
-def filled(tab) -> None:
-    """Wait until a run is over and its result can be used."""
-    until(
-        tab, "/^(Done|Stopped)/.test(text('#status')) && !document.querySelector('#fill').disabled"
-    )
-    until(tab, "text('#receipt').endsWith('.')")
-    tab.locator("#download").wait_for()
 
 
 def is_accessible(tab) -> None:
@@ -126,14 +34,6 @@ def is_accessible(tab) -> None:
         for node in v["nodes"]
     ]
     assert not grave, "\n".join(grave)
-
-
-def saved(tab, button: str, folder: Path) -> Path:
-    with tab.expect_download(timeout=PATIENCE) as download:
-        tab.click(button)
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
 
 
 def test_fill_a_photograph_and_download_it(visit, photograph, screenshot, tmp_path):
