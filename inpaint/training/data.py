@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 LONG_SIDE = 640
 MEMORY = 8 * 2**30
-THIN_SIDE = 128  # thin strokes are as wide as in windows of this side, however small the crop
 WHOLE = 0.15  # share of crops that show as much of the photograph as a square can
 Batch = tuple[Tensor, Tensor]
 """Crops (B, 3, S, S) uint8 and masks (B, 1, S, S) bool, True = repaint."""
@@ -114,15 +113,9 @@ class Crops(Dataset[tuple[np.ndarray, np.ndarray]]):
     """
 
     def __init__(
-        self,
-        photographs: Photographs,
-        size: int,
-        seed: int,
-        whole: float | None = None,
-        thin: bool = False,
+        self, photographs: Photographs, size: int, seed: int, whole: float | None = None
     ) -> None:
-        self.photographs, self.size, self.seed = photographs, size, seed
-        self.whole, self.thin = whole, thin
+        self.photographs, self.size, self.seed, self.whole = photographs, size, seed, whole
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a crop, (3, S, S) uint8, and a mask, (1, S, S) bool, True = repaint."""
@@ -137,30 +130,14 @@ class Crops(Dataset[tuple[np.ndarray, np.ndarray]]):
         crop = np.asarray(square.resize((self.size, self.size), Image.Resampling.LANCZOS))
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
-        return np.ascontiguousarray(crop.transpose(2, 0, 1)), self._mask(rng)[None]
-
-    def _mask(self, rng: np.random.Generator) -> np.ndarray:
-        if self.thin:
-            return thin_mask(rng, self.size)
         family = "full" if self.whole is not None and rng.random() < self.whole else None
-        return random_mask(rng, (self.size, self.size), family)
+        mask = random_mask(rng, (self.size, self.size), family)
+        return np.ascontiguousarray(crop.transpose(2, 0, 1)), mask[None]
 
     def batch(self, start: int, count: int) -> Batch:
         """Stack crops start, start + 1, ..."""
         crops, masks = zip(*(self[start + i] for i in range(count)), strict=True)
         return torch.from_numpy(np.stack(crops)), torch.from_numpy(np.stack(masks))
-
-
-def thin_mask(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Draw several thin strokes and lines that cover up to a half, (size, size) bool."""
-    side = max(size, THIN_SIDE)
-    while True:
-        families = rng.choice(["thin", "line"], rng.integers(1, 5))
-        drawn = [random_mask(rng, (side, side), str(name)) for name in families]
-        top, left = rng.integers(side - size + 1, size=2)
-        mask: np.ndarray = np.any(drawn, axis=0)[top : top + size, left : left + size]
-        if mask.any() and mask.mean() < 0.5:
-            return mask
 
 
 def batches(

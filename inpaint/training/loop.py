@@ -74,15 +74,13 @@ class Run:
         self.accelerator = Accelerator(mixed_precision="no")  # autocast is ours, around the loss
         self.device: torch.device = self.accelerator.device
         self.how = Machine.of(settings, self.device)
-        whole, thin = settings.whole, settings.thin
-        self.crops = Crops(photographs, settings.crop, settings.seed, whole, thin)
+        self.crops = Crops(photographs, settings.crop, settings.seed, settings.whole)
         # Unseen pictures where there are any, under another seed in any case.
         self.watched = Crops(
             held_out if len(held_out) else photographs,
             settings.crop,
             settings.seed + 1,
-            whole,
-            thin,
+            settings.whole,
         )
         self.has_held_out = len(held_out) > 0
         self.step, self.seconds, self.loss = 0, 0.0, math.nan

@@ -56,8 +56,6 @@ class TrainSettings:
     whole
         Share of crops of which nothing is told to the network, [0, 1]; None: as often as
         `masks.random_mask` draws a full mask.
-    thin
-        Whether the masks are thin strokes and lines alone, which a short run can learn to fill.
     """
 
     data: Path
@@ -78,7 +76,6 @@ class TrainSettings:
     checkpoint_minutes: float = 5.0
     noisiest: float = 1.0
     whole: float | None = None
-    thin: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -98,8 +95,6 @@ class TrainSettings:
             raise ValueError(f"noisiest must be above 0 and at most 1, got {self.noisiest}")
         if self.whole is not None and not 0 <= self.whole <= 1:
             raise ValueError(f"whole must be from 0 to 1, got {self.whole}")
-        if self.thin and self.whole is not None:
-            raise ValueError("whole is a share of crops without thin masks; leave one of them out")
         if self.size is not None and (self.size < 16 or self.size % 16):
             raise ValueError(f"size must be a multiple of 16, got {self.size}")
         if self.resume and self.init_from is not None:
