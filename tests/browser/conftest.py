@@ -19,7 +19,10 @@ from PIL import Image
 
 if TYPE_CHECKING:
     import gradio as gr
+    from board import App, Canvas
     from playwright.sync_api import Browser, ConsoleMessage, Page
+
+    from inpaint.ui.canvas import Sheet
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -96,9 +99,9 @@ def page(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert not complaints, "\n".join(complaints)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[..., str]]:
-    """Launch a `gr.Blocks` on a free port and give its address; closed after the module."""
+    """Launch a `gr.Blocks` on a free port and give its address; closed at the end."""
     launched: list[gr.Blocks] = []
 
     def launch(demo: gr.Blocks, **options: object) -> str:
@@ -121,7 +124,7 @@ def screenshot(tmp_path: Path) -> Callable[[Page, str], None]:
     return lambda tab, name: tab.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(serve) -> str:
     from inpaint.ui import words
     from inpaint.ui.page import CSS, Options, create_demo
@@ -146,7 +149,7 @@ def visit(page, address):
     return open_page
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def photograph(tmp_path_factory) -> Path:
     """A photograph of 3000x2000 with EXIF, made of an example by tiling and noise."""
     from inpaint.ui.examples import examples
@@ -160,3 +163,32 @@ def photograph(tmp_path_factory) -> Path:
     image = Image.fromarray((tiled + noise).clip(0, 255).astype(np.uint8))
     image.save(path, exif=exif, compress_level=1)
     return path
+
+
+@pytest.fixture(scope="session")
+def board(serve) -> App:
+    """Serve the page of board.py."""
+    from board import App, make_demo
+
+    app = App()
+    app.url = serve(make_demo(app))
+    return app
+
+
+@pytest.fixture
+def app(board: App) -> App:
+    """What reaches the server of board.py in this test."""
+    board.forget()
+    return board
+
+
+@pytest.fixture
+def open_canvas(app: App, page) -> Callable[..., Canvas]:
+    """Open the page of board.py with a sheet: open_canvas(start=None, **options of `page`)."""
+    from board import Canvas
+
+    def opener(start: Sheet | None = None, **options: object) -> Canvas:
+        app.start = start
+        return Canvas(app, page(app.url, **options))
+
+    return opener
