@@ -162,7 +162,7 @@ def _control(name: str, task: str) -> Any:
 def _step(option: Option) -> float:
     if option.kind is int:
         return 1
-    return 0.05 if option.high <= 1 else 0.1
+    return 0.01 if option.high <= 1 else 0.1
 
 
 def model_tip(name: str, value: Any) -> dict[str, Any]:

@@ -61,6 +61,7 @@ WORDS: dict[str, str] = {
     "stage_finding_the_structure": "Finding the structure",
     "stage_adding_detail": "Adding detail",
     "stage_finishing_the_texture": "Finishing the texture",
+    "stage_restoring": "Restoring",
     # Results
     "receipt": "{changed} of {outside} pixels outside the mask changed",
     "view": "View",

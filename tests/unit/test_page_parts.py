@@ -3,11 +3,14 @@
 import threading
 import time
 
+import gradio as gr
+import numpy as np
 import pytest
 
+from inpaint import edit
 from inpaint.settings import OPTIONS, Settings
 from inpaint.tasks import TASKS
-from inpaint.ui import address, controls, words
+from inpaint.ui import address, controls, studio, words
 from inpaint.ui.job import Job
 from inpaint.ui.turns import Line, LineFull
 
@@ -35,6 +38,22 @@ def test_a_task_shows_what_it_has_a_use_for_at_its_defaults(task):
     assert not any(seen[name]["visible"] for name in hidden)
     for name, value in TASKS[task].defaults.items():
         assert seen[name]["value"] == value
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_slider_can_stand_at_a_tasks_defaults(task):
+    values = controls.defaults(task)
+    for control in (controls.make_particular(task) | controls.make_main(task)).values():
+        if isinstance(control, gr.Slider):
+            steps = (values[control.elem_id] - control.minimum) / control.step
+            assert steps == pytest.approx(round(steps)), control.elem_id
+
+
+def test_what_a_restoring_run_tells_has_words():
+    said = set()
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    edit(picture, task="denoise", progress=lambda m: said.add(studio.progress_text(m)))
+    assert said and all(text.startswith("Restoring: step ") for text in said)
 
 
 def test_a_model_that_reads_a_prompt_gets_one():
