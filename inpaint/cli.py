@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, task in TASKS.items():
         _add_task(commands, name, task)
+    _add_batch(commands)
     _add_video(commands)
 
     again = commands.add_parser("replay", help="make a result again from the recipe inside it")
@@ -169,6 +170,34 @@ def _add_settings(command: argparse.ArgumentParser, names: tuple[str, ...], task
         "--device", default="auto", help="auto, cuda, xpu, mps or cpu (%(default)s)"
     )
     command.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def _add_batch(commands: Any) -> None:
+    command = commands.add_parser(
+        "batch",
+        help="do a task with every picture of a folder; goes on where it was ended",
+        description="Do a task with every picture of a folder. photo.jpg has its mask beside it as "
+        "photo-mask.png, and a second picture as photo-guide.png. What is done is skipped; a "
+        "picture that fails is named, stops no other, and makes the exit status 1.",
+        epilog="example: python -m inpaint batch photos/ -o filled/",
+    )
+    command.add_argument("folder", type=Path, help="a folder of pictures, masks beside them")
+    command.add_argument(
+        "-o", "--output", required=True, type=Path, help="another folder, for the results"
+    )
+    command.add_argument(
+        "--shard", type=_shard, default=(1, 1), metavar="I/N", help="this one of N equal parts"
+    )
+    _add_settings(command, tuple(OPTIONS), TASKS["fill"])
+    command.set_defaults(command=_batch)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    try:
+        return int(number), int(count)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be like 1/4: this one of so many parts") from None
 
 
 def _add_video(commands: Any) -> None:
@@ -288,6 +317,33 @@ def _replay(options: argparse.Namespace) -> int:
     else:
         print(f"{options.result}: made again, with other bytes", file=sys.stderr)
     return 0 if same or options.output else 1
+
+
+def _batch(options: argparse.Namespace) -> int:
+    settings = {name: value for name, value in vars(options).items() if name in OPTIONS}
+    settled(settings)
+    from inpaint.batch import batch, plan
+
+    items = plan(options.folder, options.output, shard=options.shard, **settings)
+    bar, states = _Bar(), {"done": 0, "skipped": 0, "failed": 0}
+
+    def show(moment: Any) -> None:
+        bar.show(sum(states.values()), len(items), f"{moment.stage} {moment.number}/{moment.total}")
+
+    for outcome in batch(items, device=options.device, progress=show, **settings):
+        states[outcome.state] += 1
+        bar.clear()
+        name, files = outcome.item.picture.name, [str(path) for path in outcome.item.results]
+        if options.json:
+            told = {"picture": name, "state": outcome.state, "said": outcome.said, "files": files}
+            print(json.dumps(told), flush=True)
+        elif outcome.state == "failed":
+            print(f"inpaint: {name}: {outcome.said}", file=sys.stderr, flush=True)
+        elif outcome.state == "done":
+            print(f"{', '.join(files)}: {outcome.said}", flush=True)
+    if not options.json:
+        print(", ".join(f"{count} {state}" for state, count in states.items()))
+    return 1 if states["failed"] else 0
 
 
 def _specialise(options: argparse.Namespace) -> int:

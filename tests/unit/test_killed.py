@@ -84,6 +84,37 @@ def test_a_fill_that_is_killed_leaves_no_part_of_a_file(kills, tmp_path):
     assert sorted(names) == ["out.png", "out.tif"]
 
 
+BATCHES = """
+from inpaint.batch import batch, plan
+Path("in").mkdir()
+names = [f"{k}{end}" for k in range(4) for end in (".png", ".tif", ".jpg")]
+for name in names:
+    pictures.write(pictures.read(photo[:90, :90]), Path("in", name))
+    pictures.write(pictures.read(mask[:90, :90]), Path("in", f"{name[0]}-mask.png"))
+settings = {"steps": 1}
+def work(out):
+    for outcome in batch(plan(Path("in"), Path(out), **settings), device="cpu", **settings):
+        assert outcome.state != "failed", outcome.said
+work("whole")
+kills = cut = 0
+while kills < int(sys.argv[1]):
+    late = killed_in(0.5, lambda: work("out"))
+    kills += not late
+    made = [f for f in Path("out").iterdir() if f.name[0] != "."] if Path("out").exists() else []
+    cut += sum(f.read_bytes() != Path("whole", f.name).read_bytes() for f in made)
+    if len(made) == len(names):
+        for file in made:
+            file.unlink()
+work("out")
+print(cut, sorted(os.listdir("out")) == sorted(names))
+"""
+
+
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_batch_that_is_killed_leaves_no_part_of_a_file_and_goes_on(kills, tmp_path):
+    assert python(BATCHES, kills, 3, cwd=tmp_path) == ["0", "True"]
+
+
 TRAINING = """
 from dataclasses import replace
 from PIL import Image

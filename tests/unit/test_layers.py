@@ -19,6 +19,7 @@ ROOMS = [
     "visit",
     "reviewing",
     "replaying",
+    "batch",
     "editing",
     "results",
     "preparing",

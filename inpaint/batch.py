@@ -1,0 +1,160 @@
+"""A folder of pictures, one after another: `python -m inpaint batch`.
+
+`photo.jpg` has its mask beside it as `photo-mask.png`, and a second picture, for the tasks that
+take one, as `photo-guide.png`, each in any format that is read. Results have the picture's name, in
+another folder. What is there under its final name is whole, and is not made again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inpaint import pictures
+from inpaint.editing import Moment, edit
+from inpaint.pictures import EXTENSIONS, PictureError
+from inpaint.settings import short
+from inpaint.tasks import TASKS, settled
+
+BESIDE = ("-mask", "-guide")
+"""How the names of a picture's companions end, before their suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture, what lies beside it, and where its candidates go."""
+
+    picture: Path
+    mask: Path | None
+    guide: Path | None
+    results: tuple[Path, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return all(path.exists() for path in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a picture: "done", "skipped" or "failed", and a sentence about it."""
+
+    item: Item
+    state: str
+    said: str
+
+
+def plan(
+    folder: Path, out: Path, *, shard: tuple[int, int] = (1, 1), **settings: Any
+) -> list[Item]:
+    """List the pictures of a folder, by name, with what belongs to each.
+
+    Parameters
+    ----------
+    folder, out : Path
+        Where the pictures lie, and another folder for the results; it is made if it is not there.
+    shard : tuple of int
+        (2, 3) takes the second third of the pictures, for three machines with one folder.
+    **settings
+        As for `inpaint.edit`: the same for every picture.
+
+    Raises
+    ------
+    ValueError
+        With one sentence: no pictures, wrong settings, or results that would have the same name.
+    """
+    wanted = settled(settings)
+    number, count = shard
+    if not 1 <= number <= count:
+        raise ValueError(f"A shard is from 1/{count} to {count}/{count}, not {number}/{count}.")
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {short(str(folder), 300)}.")
+    if out.exists() and out.samefile(folder):
+        raise ValueError("Choose another folder for the results than the one of the pictures.")
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and path.name[0] != "." and path.is_file()
+    )
+    beside: dict[str, Path] = {path.stem: path for path in files if path.stem.endswith(BESIDE)}
+    task = TASKS[wanted.task]
+    items = []
+    for path in files:
+        if path.stem in beside:
+            continue
+        found = {end: beside.get(path.stem + end) for end in BESIDE}
+        items.append(
+            Item(
+                path,
+                found["-mask"] if task.mask != "unused" else None,
+                found["-guide"] if task.guide != "unused" else None,
+                _results(path, out, wanted.candidates),
+            )
+        )
+    if not items:
+        raise ValueError(f"There are no pictures in {short(str(folder), 300)}.")
+    names = [path.name for item in items for path in item.results]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"Two pictures would both become '{twice[0]}'; rename one of them.")
+    out.mkdir(parents=True, exist_ok=True)
+    return items[number - 1 :: count]
+
+
+def batch(
+    items: list[Item],
+    *,
+    device: str = "auto",
+    progress: Callable[[Moment], None] = lambda moment: None,
+    **settings: Any,
+) -> Iterator[Outcome]:
+    """Edit what is planned and not done yet, and tell of each; one that fails stops no other."""
+    for item in items:
+        if item.done:
+            yield Outcome(item, "skipped", "it was done before")
+            continue
+        try:
+            yield Outcome(item, "done", _made(item, device, progress, settings))
+        except (ValueError, OSError, MemoryError) as error:
+            yield Outcome(item, "failed", str(error))
+        except Exception as error:  # a fault of ours with one picture must not cost the others
+            yield Outcome(item, "failed", f"{type(error).__name__}: {short(str(error), 300)}")
+
+
+def _made(
+    item: Item, device: str, progress: Callable[[Moment], None], settings: dict[str, Any]
+) -> str:
+    result = edit(
+        item.picture, item.mask, guide=item.guide, device=device, progress=progress, **settings
+    )
+    for path, candidate in zip(item.results, result.candidates, strict=True):
+        _tidy(path)
+        candidate.save(path)
+    return " ".join([f"{result.receipt}; {result.seconds:.1f} s", *result.notes])
+
+
+def _results(picture: Path, out: Path, candidates: int) -> tuple[Path, ...]:
+    """Name the results: as the picture, but for GIF, which is not written."""
+    path = out / picture.name
+    with suppress(PictureError):
+        pictures.format_of(path)
+        return _numbered(path, candidates)
+    return _numbered(path.with_suffix(".png"), candidates)
+
+
+def _numbered(path: Path, count: int) -> tuple[Path, ...]:
+    if count == 1:
+        return (path,)
+    return tuple(path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1))
+
+
+def _tidy(path: Path) -> None:
+    """Remove what a killed run left of a file; no other run works on the same one."""
+    start, end = f".{path.name}.", ".part"
+    for left in os.scandir(path.parent):
+        if left.name.startswith(start) and left.name.endswith(end):
+            with suppress(OSError):
+                os.unlink(left.path)

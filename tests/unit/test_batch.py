@@ -1,0 +1,139 @@
+"""A folder of pictures: what is done, skipped and refused, and what is left when it is killed."""
+
+import json
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inpaint import pictures
+from inpaint.cli import main
+from inpaint.editing import edit
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (30, 34, 3), np.uint8)
+MASK = np.zeros((30, 34), bool)
+MASK[10:14, 10:14] = True
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Three pictures with masks; `main` sets a signal handler, which must not outlive the test."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+    made = tmp_path / "in"
+    made.mkdir()
+    for name in ("a.png", "b.tif", "c.gif"):
+        Image.fromarray(PIXELS).save(made / name)
+        Image.fromarray(MASK).save(made / f"{name[0]}-mask.png")
+    yield made
+    signal.signal(signal.SIGTERM, before)
+
+
+def batch(*more, out="out"):
+    return main(["batch", "in", "-o", out, "--device", "cpu", "--steps", "1", *more])
+
+
+def names(folder="out"):
+    return sorted(os.listdir(folder))
+
+
+def states(capsys):
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {line["picture"]: line["state"] for line in lines}
+
+
+def test_every_picture_is_done_as_alone():
+    assert batch("--seed", "4") == 0
+    assert names() == ["a.png", "b.tif", "c.png"]
+    alone = edit("in/a.png", "in/a-mask.png", seed=4, steps=1, device="cpu")
+    assert (pictures.read("out/a.png").pixels == alone.picture.pixels).all()
+    assert json.loads(pictures.embedded_text("out/b.tif")["inpaint"])["settings"]["seed"] == 4
+
+
+def test_what_is_done_is_skipped(capsys):
+    assert batch("--json", "--shard", "2/2") == 0
+    assert states(capsys) == {"b.tif": "done"}
+    made = os.stat("out/b.tif").st_mtime_ns
+    assert batch("--json") == 0
+    assert states(capsys) == {"a.png": "done", "b.tif": "skipped", "c.gif": "done"}
+    assert os.stat("out/b.tif").st_mtime_ns == made
+
+
+def test_one_that_fails_stops_no_other_and_is_tried_again(capsys, folder):
+    whole = (folder / "b.tif").read_bytes()
+    (folder / "b.tif").write_bytes(whole[:300])
+    (folder / "a-mask.png").unlink()
+    assert batch() == 1
+    out, err = capsys.readouterr()
+    assert names() == ["c.png"] and out.endswith("1 done, 0 skipped, 2 failed\n")
+    said = err.splitlines()
+    assert [line.split(": ")[1] for line in said] == ["a.png", "b.tif"] and "mask" in said[0]
+    (folder / "b.tif").write_bytes(whole)
+    Image.fromarray(MASK).save(folder / "a-mask.png")
+    assert batch() == 0
+    assert capsys.readouterr().out.endswith("2 done, 1 skipped, 0 failed\n")
+
+
+def test_a_fault_of_ours_costs_one_picture(monkeypatch, capsys):
+    from inpaint import batch as module
+
+    def faulty(picture, *others, **more):
+        if picture.name == "a.png":
+            raise RuntimeError("a fault\nof two lines")
+        return edit(picture, *others, **more)
+
+    monkeypatch.setattr(module, "edit", faulty)
+    assert batch() == 1 and names() == ["b.tif", "c.png"]
+    assert capsys.readouterr().err == "inpaint: a.png: RuntimeError: 'a fault\\nof two lines'\n"
+
+
+def test_candidates_are_numbered_and_done_when_all_are_there(capsys):
+    assert batch("--candidates", "2", "--shard", "1/3", "--json") == 0
+    assert names() == ["a-1.png", "a-2.png"]
+    os.unlink("out/a-2.png")
+    assert batch("--candidates", "2", "--shard", "1/3", "--json") == 0
+    assert names() == ["a-1.png", "a-2.png"]
+    assert capsys.readouterr().out.count('"done"') == 2
+
+
+def test_a_second_picture_lies_beside(folder):
+    for name in ("a", "b", "c"):
+        Image.fromarray(255 - PIXELS).save(folder / f"{name}-guide.png")
+    assert batch("--task", "replace") == 0
+    alone = edit(
+        "in/a.png", "in/a-mask.png", guide="in/a-guide.png", task="replace", steps=1, device="cpu"
+    )
+    assert (pictures.read("out/a.png").pixels == alone.picture.pixels).all()
+
+
+REFUSED = {
+    "no folder": (lambda f: shutil.rmtree(f), (), "There is no folder"),
+    "no pictures": (lambda f: [p.unlink() for p in f.glob("?.*")], (), "There are no pictures"),
+    "the same names": (lambda f: shutil.copy(f / "a.png", f / "c.png"), (), "both become 'c.png'"),
+    "shard 0": (lambda f: None, ("--shard", "0/3"), "from 1/3 to 3/3"),
+    "shard 4": (lambda f: None, ("--shard", "4/3"), "from 1/3 to 3/3"),
+    "steps": (lambda f: None, ("--steps", "0"), "steps must be"),
+    "task": (lambda f: None, ("--task", "paint"), "there is no task"),
+    "in place": (lambda f: None, ("-o", "in"), "another folder"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_begin_is_one_sentence(case, folder, capsys):
+    change, more, told = REFUSED[case]
+    change(folder)
+    assert batch(*more) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and told in err
+    assert not os.path.exists("out")
+
+
+def test_what_a_killed_run_left_is_removed():
+    os.mkdir("out")
+    for left in (".a.png.00.part", ".other.png.00.part"):
+        (open(f"out/{left}", "w")).close()
+    assert batch("--shard", "1/3") == 0
+    assert names() == [".other.png.00.part", "a.png"]
