@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from inpaint import hub
+from inpaint import holding, hub
 from inpaint.blend import BlendModel
 from inpaint.denoiser import Denoiser
-from inpaint.devices import Device
+from inpaint.devices import Device, is_out_of_memory
 from inpaint.filling import Filler, Pyramid
 from inpaint.models import MODELS, ModelError, ModelSpec, defaults, first_line, listed
 from inpaint.regions import inscribed_radius, shrink
@@ -86,11 +84,6 @@ class PixelLevel:
     denoiser: Callable[[Tensor, Tensor], Denoiser]
 
 
-_lock = Lock()
-_last: dict[tuple[str, ModelSpec | None, str, torch.dtype], Loaded] = {}
-"""The one model in memory."""
-
-
 def load(name: str, device: Device, progress: hub.Progress = lambda done, total: None) -> Loaded:
     """Load a model of the list, or a folder in diffusers' layout.
 
@@ -111,16 +104,9 @@ def load(name: str, device: Device, progress: hub.Progress = lambda done, total:
     ModelError
         If there is no such model, it cannot be downloaded, or its files are broken.
     """
-    key = (name, listed().get(name), device.name, device.dtype)
-    with _lock:
-        if key not in _last:
-            ready = _resolved(name, device, progress)
-            _last.clear()
-            gc.collect()
-            if device.name == "cuda":
-                torch.cuda.empty_cache()
-            _last[key] = ready()
-        return _last[key]
+    key = (name, listed().get(name), device.name, device.dtype, device.turns)
+    found: Loaded | None = holding.held(key)
+    return found or holding.instead(key, _resolved(name, device, progress))
 
 
 def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[], Loaded]:
@@ -131,10 +117,7 @@ def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[],
     if name == "blend":
         return partial(_blend, device)
     if spec is not None:
-        folder = _folder(spec.repository, spec, progress)
-        prior = _folder(spec.prior, spec, progress) if spec.prior else None
-        lora = _folder(spec.lora, spec, progress, LORA) if spec.lora else None
-        return partial(load_folder, folder, device, spec, prior, lora)
+        return partial(load_folder, device=device, spec=spec, **_folders(spec, progress))
     if os.path.isdir(name):  # unlike Path.is_dir false, not an error, for a name too long
         return partial(load_folder, Path(name), device)
     raise ModelError(
@@ -142,33 +125,21 @@ def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[],
     )
 
 
+def _folders(spec: ModelSpec, progress: hub.Progress) -> dict[str, Path]:
+    """Have the folders of a model here, after downloads if need be."""
+    try:
+        return {
+            key: source.fetch(about=spec.download, gated=spec.gated, progress=progress)
+            for key, source in spec.sources().items()
+        }
+    except hub.HubError as error:
+        raise ModelError(str(error)) from error
+
+
 def _blend(device: Device) -> Loaded:
     folder = Path(MODELS["photo"].repository)
     model = BlendModel(SelfModel(), _pixel_model(folder, device))
     return Loaded(Pyramid(model), _weights_digest(folder))
-
-
-LORA = ("pytorch_lora_weights.safetensors",)
-
-
-def _folder(
-    name: str, spec: ModelSpec, progress: hub.Progress, files: tuple[str, ...] = ()
-) -> Path:
-    if os.path.isdir(name) or os.path.isabs(name):
-        return Path(name)
-    # A lora and a prior come in one precision.
-    variant = spec.variant if name == spec.repository else ""
-    try:
-        return hub.fetch(
-            name,
-            variant=variant,
-            about=spec.download,
-            gated=spec.gated,
-            files=files,
-            progress=progress,
-        )
-    except hub.HubError as error:
-        raise ModelError(str(error)) from error
 
 
 def load_folder(
@@ -180,10 +151,10 @@ def load_folder(
 ) -> Loaded:
     """Load a folder in diffusers' layout, safetensors only, by the class that it names.
 
-    A network over pixels (InpaintPipeline, DDPMPipeline, DDIMPipeline) gets our samplers, and a
-    pipeline over latents is called as diffusers has it.
+    A network over pixels, alone or in a pipeline, gets our samplers, and a pipeline over latents
+    is called as diffusers has it.
     """
-    if not (folder / "model_index.json").is_file():
+    if not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
         raise ModelError(f"{folder} holds no model: it has no model_index.json.")
     _check_sums(folder)
     # Imported here: diffusers takes seconds to import, and `self` does without.
@@ -206,24 +177,50 @@ def load_folder(
                 guidance=spec.guidance if spec is not None else None,
             )
     except Exception as error:  # diffusers, transformers and safetensors raise a dozen kinds
+        if is_out_of_memory(error):
+            raise
         raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
     return Loaded(filler, _weights_digest(folder), hub.revision(folder))
 
 
-OVER_PIXELS = ("InpaintPipeline", "DDPMPipeline", "DDIMPipeline")
+NETWORKS = ("UNet2DModel", "InpaintUNet")
+OVER_PIXELS = ("InpaintPipeline", "DDPMPipeline", "DDIMPipeline", *NETWORKS)
 
 
 def _pixel_model(folder: Path, device: Device) -> PixelModel:
     from diffusers.utils import logging
 
+    from inpaint.latent.loading import class_of
     from inpaint.pipeline import InpaintPipeline
 
     logging.disable_progress_bar()
-    pipeline = InpaintPipeline.from_pretrained(
-        str(folder), dtype=device.dtype, use_safetensors=True, local_files_only=True
-    )
+    options = {"dtype": device.dtype, "use_safetensors": True, "local_files_only": True}
+    if class_of(folder) in NETWORKS:
+        pipeline = _around_network(folder, options)
+    else:
+        pipeline = InpaintPipeline.from_pretrained(str(folder), **options)
     pipeline.unet.to(device.name, memory_format=torch.channels_last).eval()
+    pipeline.denoiser(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16))  # says what it is not
     return PixelModel(pipeline)
+
+
+def _around_network(folder: Path, options: dict[str, Any]) -> InpaintPipeline:
+    """Put a network that was saved alone into a pipeline.
+
+    Without a scheduler beside it, it is taken to predict ε of the linear schedule of Ho et al.
+    2020, which is how such networks are trained where nothing is said.
+    """
+    import diffusers
+
+    from inpaint.latent.loading import class_of
+    from inpaint.pipeline import InpaintPipeline
+    from inpaint.unet import InpaintUNet
+
+    network = InpaintUNet if class_of(folder) == "InpaintUNet" else diffusers.UNet2DModel
+    scheduler = diffusers.DDPMScheduler()
+    if (folder / "scheduler_config.json").is_file():
+        scheduler = diffusers.DDPMScheduler.from_pretrained(str(folder), local_files_only=True)
+    return InpaintPipeline(network.from_pretrained(str(folder), **options), scheduler)
 
 
 SUMS = "SHA256SUMS"

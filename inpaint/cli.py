@@ -255,6 +255,7 @@ def _edit(options: argparse.Namespace) -> int:
     from inpaint.editing import Moment, edit
 
     bar = _Bar()
+    _say_download(settings)
 
     def show(moment: Moment) -> None:
         bar.show(moment.number, moment.total, moment.stage)
@@ -292,6 +293,15 @@ def _edit(options: argparse.Namespace) -> int:
         names = ", ".join(files)
         print(f"{names}: {result.receipt}; {result.seconds:.1f} s", *result.notes, sep="\n")
     return 0
+
+
+def _say_download(settings: dict[str, Any]) -> None:
+    """Say what the model's first run downloads, before it does."""
+    from inpaint.models import listed
+
+    spec = listed().get(settings.get("model", "self"))
+    if spec is not None and not spec.here():
+        print(f"inpaint: {spec.absence()}", file=sys.stderr, flush=True)
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -360,6 +370,7 @@ def _video(options: argparse.Namespace) -> int:
     from inpaint import video
 
     bar = _Bar()
+    _say_download(settings)
     result = video.edit(
         options.clip,
         options.mask,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,10 +28,13 @@ class Device:
     batch : int
         Candidates denoised at once. 1 on a CPU, where a batch of four takes about four times as
         long and would make a result depend on how many were asked for.
-    tile : float
-        Side of a model's tiles as a fraction of its own choice; less when memory was short.
     why : str
         One sentence for `doctor` and the page.
+    tile : float
+        Side of a model's tiles as a fraction of its own choice; less when memory was short.
+    turns : str
+        What of a pretrained pipeline takes turns in the device's memory, at least: nothing (""),
+        its "parts" or their "layers".
     """
 
     name: str
@@ -38,6 +42,7 @@ class Device:
     batch: int
     why: str
     tile: float = 1.0
+    turns: str = ""
 
 
 def available(name: str) -> bool:
@@ -69,7 +74,9 @@ def pick(name: str = "auto") -> Device:
     else:
         raise ValueError(f"device {name} is not available here; use auto or cpu")
     if name == "cuda":
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        # Before Ampere bfloat16 is emulated, and slow.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        dtype = torch.bfloat16 if native else torch.float16
         label = torch.cuda.get_device_name()
         return Device("cuda", dtype, 8, f"{label}, {reason}; 16-bit networks")
     if name in ("xpu", "mps"):
@@ -78,12 +85,26 @@ def pick(name: str = "auto") -> Device:
     return Device("cpu", torch.float32, 1, f"CPU, {reason}; {threads} threads, 32-bit networks")
 
 
+TURNS = ("", "parts", "layers")
+"""Ever more of a pipeline takes turns in memory."""
+THRIFT: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"batch": 1}, "one candidate at a time"),
+    ({"turns": "parts"}, "with the model's parts in memory by turns"),
+    ({"turns": "layers"}, "with the model's layers in memory by turns"),
+    ({"tile": 0.5}, "with smaller tiles"),
+)
+
+
 def rungs(device: Device) -> Iterator[tuple[Device, str]]:
     """Yield the device as it is, then ever more frugal ways to do the same, with what changed."""
     yield device, ""
-    if device.batch > 1:
-        yield replace(device, batch=1), "one candidate at a time"
-    yield replace(device, batch=1, tile=0.5), "with smaller tiles"
+    for values, change in THRIFT:
+        if device.name != "cuda" and "turns" in values:
+            continue
+        less = replace(device, **values)
+        if less != device and TURNS.index(less.turns) >= TURNS.index(device.turns):
+            yield less, change
+            device = less
     if device.name != "cpu":
         yield pick("cpu"), "on the CPU"
 
@@ -107,9 +128,19 @@ def with_fallback(device: Device, work: Callable[[Device], T]) -> tuple[T, str]:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        if device.name == "cuda":
-            torch.cuda.empty_cache()
+        free_unused()
     raise MemoryError("There is not enough memory for this fill; paint a smaller area.")
+
+
+def free_unused() -> None:
+    """Give memory back that nothing refers to any more."""
+    gc.collect()  # errors, and the hooks that take turns, refer in circles
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif available("xpu"):
+        torch.xpu.empty_cache()
+    elif available("mps"):
+        torch.mps.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

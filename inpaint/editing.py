@@ -24,7 +24,16 @@ from inpaint.pictures import Picture
 from inpaint.preparing import PREPARE, Prepared, Request
 from inpaint.recipes import recipe
 from inpaint.regions import Box, Region, around_holes, batches
-from inpaint.results import Candidate, Estimate, Moment, Patch, Receipt, Result, receipt
+from inpaint.results import (
+    DOWNLOADING,
+    Candidate,
+    Estimate,
+    Moment,
+    Patch,
+    Receipt,
+    Result,
+    receipt,
+)
 from inpaint.settings import Settings
 from inpaint.tasks import TASKS, Task, settled
 
@@ -59,8 +68,8 @@ def edit(
     device : str
         auto, cuda, xpu, mps or cpu.
     progress : callable
-        Called after every evaluation with a `Moment`; raise `inpaint.editing.Stopped` in it to end
-        the edit and keep what there is.
+        Called after every evaluation with a `Moment`, and during a download; raise
+        `inpaint.editing.Stopped` in it to end the edit and keep what there is.
     max_pixels : int
         Refuse larger pictures.
     **settings
@@ -74,6 +83,8 @@ def edit(
     ------
     PictureError, ValueError
         With one sentence that says what to do.
+    Stopped
+        If it was raised during a download; there is nothing to keep but what has come of the model.
     """
     began = time.perf_counter()
     wanted = settled(settings)
@@ -89,23 +100,23 @@ def edit(
     work = _Work(request, prepared, bare, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
-    notes = [prepared.note] if prepared.note else []
+    notes = [note for note in (prepared.note, work.note) if note]
     while len(made) < len(seeds) and not work.stopped:
-        some, note = devices.with_fallback(chosen, partial(work.candidates, seeds[len(made) :]))
+        left = partial(work.candidates, seeds[len(made) :])
+        some, note = devices.with_fallback(work.device, left)
         made += some
         notes += [note] * (note != "" and note not in notes)
     seconds = time.perf_counter() - began
     if not work.stopped:
         filling_seconds = time.perf_counter() - work.began
-        _learn_speed(wanted, chosen.name, work.arithmetic * len(made), filling_seconds)
-    loaded = work.loaded
+        _learn_speed(wanted, work.device.name, work.arithmetic * len(made), filling_seconds)
     second = request.guide.pixels if request.guide else None
     story = recipe(
         wanted,
         original.pixels,
         request.painted,
-        loaded.digest,
-        loaded.revision,
+        work.digest,
+        work.revision,
         second,
         given=mask is not None,
     )
@@ -149,7 +160,7 @@ def estimate(
     prepared = PREPARE[wanted.task].prepare(request)
     spec = listed().get(wanted.model)
     if spec is not None and not spec.here():
-        raise ValueError(f"{spec.title} is not on this machine; a first run downloads it.")
+        raise ValueError(spec.absence())
     filler = _filler(load(wanted.model, chosen), request)
     regions = _regions(prepared.mask, filler)
     evaluations, arithmetic = _cost(regions, prepared.mask, filler, wanted)
@@ -190,20 +201,30 @@ class _Work:
         self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, bare
         self.start = prepared.start or prepared.picture
         self.restores = TASKS[self.settings.task].restores
-        self.chosen, self.progress = chosen, progress
-        self.loaded = load(self.settings.model, chosen)
-        self.regions = _regions(self.mask, _filler(self.loaded, request))
+        self.progress = progress
+        self.regions, self.note = devices.with_fallback(chosen, self._begin)
         self.arithmetic = 0.0
         self.done = self.kept = self.made = 0
         self.stopped = False
         self.began = time.perf_counter()
 
+    def _begin(self, device: devices.Device) -> list[Region]:
+        """Have the model in memory, and find where to work."""
+        self.device, began = device, time.perf_counter()
+
+        def report(done: int, total: int) -> None:
+            left = (time.perf_counter() - began) / max(done, 1) * (total - done)
+            now, all_of_it = done // 10**6, total // 10**6
+            self.progress(Moment(now, all_of_it, DOWNLOADING, 0, left, None))
+
+        loaded = load(self.settings.model, device, report)
+        self.digest, self.revision = loaded.digest, loaded.revision
+        return _regions(self.mask, _filler(loaded, self.request))
+
     def candidates(self, seeds: list[int], device: devices.Device) -> list[tuple[Patch, ...]]:
         """Make as many candidates as the device takes at once, each as its patches."""
-        loaded = self.loaded
-        if device.name != self.chosen.name:
-            loaded = load(self.settings.model, device)
-        filler = _filler(loaded, self.request)
+        self.device = device
+        filler = _filler(load(self.settings.model, device), self.request)
         at_once = min(device.batch, filler.batch or device.batch)
         seeds = seeds[:at_once]
         each, arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)

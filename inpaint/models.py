@@ -10,10 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inpaint import hub, own
+from inpaint import own
+from inpaint.hub import Source
 from inpaint.latent.families import FAMILIES
 
 SHIPPED = Path(__file__).parent.parent / "assets" / "model"
+HUB_ROWS = Path(__file__).with_name("models.toml")
+LORA = ("pytorch_lora_weights.safetensors",)
 
 
 class ModelError(ValueError):
@@ -72,210 +75,24 @@ class ModelSpec:
     gated: bool = False
     fills: bool = True
 
+    def sources(self) -> dict[str, Source]:
+        """Return where its files come from: `folder` and, where it has them, `prior`, `lora`."""
+        found = {
+            "folder": Source(self.repository, self.variant),
+            "prior": Source(self.prior),  # these two come in one precision
+            "lora": Source(self.lora, files=LORA),
+        }
+        return {key: source for key, source in found.items() if source.name}
+
     def here(self) -> bool:
         """Say whether it can be loaded on this machine without a download."""
-        return all(_is_here(name) for name in (self.repository, self.prior) if name)
+        return all(source.here() for source in self.sources().values())
 
-
-MODELS: dict[str, ModelSpec] = {
-    "self": ModelSpec(
-        title="Self",
-        tip="Learns from this picture alone: its own textures, in any kind of picture.",
-    ),
-    "photo": ModelSpec(
-        title="Photo (experimental)",
-        tip="A network trained for an hour on two CPU cores: for thin holes; wide ones turn noisy.",
-        repository=str(SHIPPED),
-        licence="MIT",
-    ),
-    "restore": ModelSpec(
-        title="Restore",
-        tip="A small network that knows noise from detail: to enlarge, denoise and deblur.",
-        repository=str(SHIPPED.with_name("restore")),
-        fills=False,
-        licence="MIT",
-    ),
-    "faces": ModelSpec(
-        title="Faces (DDPM)",
-        tip="Portraits; never saw a hole, so use repaint, ddnm or lanpaint.",
-        repository="google/ddpm-celebahq-256",
-        sampler="repaint",
-        licence="Apache 2.0",
-        download=0.5,
-        memory=2,
-    ),
-    "churches": ModelSpec(
-        title="Churches (DDPM)",
-        tip="Buildings outdoors; never saw a hole, so use repaint, ddnm or lanpaint.",
-        repository="google/ddpm-church-256",
-        sampler="repaint",
-        licence="Apache 2.0",
-        download=0.5,
-        memory=2,
-    ),
-    "bedrooms": ModelSpec(
-        title="Bedrooms (DDPM)",
-        tip="Rooms; never saw a hole, so use repaint, ddnm or lanpaint.",
-        repository="google/ddpm-bedroom-256",
-        sampler="repaint",
-        licence="Apache 2.0",
-        download=0.5,
-        memory=2,
-    ),
-    "sd15": ModelSpec(
-        title="Stable Diffusion 1.5",
-        tip="Small and well known; any subject, windows of 512 pixels.",
-        repository="stable-diffusion-v1-5/stable-diffusion-inpainting",
-        pipeline="StableDiffusionInpaintPipeline",
-        variant="fp16",
-        size=512,
-        steps=25,
-        sampler="dpmpp",
-        prompt=True,
-        negative=True,
-        licence="CreativeML OpenRAIL-M",
-        download=2.8,
-        memory=4,
-    ),
-    "sd15-fast": ModelSpec(
-        title="Stable Diffusion 1.5, 4 steps",
-        tip="The same with LCM weights: four steps, which a CPU can bear.",
-        repository="stable-diffusion-v1-5/stable-diffusion-inpainting",
-        lora="latent-consistency/lcm-lora-sdv1-5",
-        pipeline="StableDiffusionInpaintPipeline",
-        variant="fp16",
-        size=512,
-        steps=4,
-        guidance=1.5,
-        scheduler="lcm",
-        prompt=True,
-        negative=True,
-        licence="CreativeML OpenRAIL-M, OpenRAIL++",
-        download=2.9,
-        memory=4,
-    ),
-    "sd2": ModelSpec(
-        title="Stable Diffusion 2",
-        tip="A community copy of a withdrawn model; windows of 512 pixels.",
-        repository="sd2-community/stable-diffusion-2-inpainting",
-        pipeline="StableDiffusionInpaintPipeline",
-        size=512,
-        steps=25,
-        sampler="dpmpp",
-        prompt=True,
-        negative=True,
-        licence="CreativeML OpenRAIL++-M",
-        download=5.2,
-        memory=4,
-    ),
-    "sdxl": ModelSpec(
-        title="SDXL",
-        tip="More detail, windows of 1024 pixels.",
-        repository="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
-        pipeline="StableDiffusionXLInpaintPipeline",
-        variant="fp16",
-        size=1024,
-        steps=25,
-        sampler="dpmpp",
-        prompt=True,
-        negative=True,
-        licence="CreativeML OpenRAIL++-M",
-        download=7,
-        memory=10,
-    ),
-    "kandinsky": ModelSpec(
-        title="Kandinsky 2.2",
-        tip="Goes by the meaning of the prompt; windows of 768 pixels.",
-        repository="kandinsky-community/kandinsky-2-2-decoder-inpaint",
-        prior="kandinsky-community/kandinsky-2-2-prior",
-        pipeline="KandinskyV22InpaintCombinedPipeline",
-        size=768,
-        steps=50,
-        prompt=True,
-        negative=True,
-        licence="Apache 2.0",
-        download=16,
-        memory=11,
-    ),
-    "sd35": ModelSpec(
-        title="Stable Diffusion 3.5 medium",
-        tip="A transformer of 2.5 billion weights; follows long prompts.",
-        repository="stabilityai/stable-diffusion-3.5-medium",
-        pipeline="StableDiffusion3InpaintPipeline",
-        steps=28,
-        guidance=5.0,
-        prompt=True,
-        negative=True,
-        licence="Stability AI Community",
-        download=16,
-        memory=19,
-        gated=True,
-    ),
-    "flux-fill": ModelSpec(
-        title="FLUX.1 Fill",
-        tip="Made for filling and extending; 12 billion weights.",
-        repository="black-forest-labs/FLUX.1-Fill-dev",
-        pipeline="FluxFillPipeline",
-        steps=28,
-        guidance=30.0,
-        prompt=True,
-        licence="FLUX.1 [dev] Non-Commercial",
-        download=34,
-        memory=36,
-        gated=True,
-    ),
-    "flux-kontext": ModelSpec(
-        title="FLUX.1 Kontext",
-        tip="Takes an instruction: make the door red.",
-        repository="black-forest-labs/FLUX.1-Kontext-dev",
-        pipeline="FluxKontextInpaintPipeline",
-        steps=28,
-        guidance=2.5,
-        prompt=True,
-        licence="FLUX.1 [dev] Non-Commercial",
-        download=34,
-        memory=37,
-        gated=True,
-    ),
-    "flux2-klein": ModelSpec(
-        title="FLUX.2 klein",
-        tip="Four steps and a free licence; 4 billion weights.",
-        repository="black-forest-labs/FLUX.2-klein-4B",
-        pipeline="Flux2KleinInpaintPipeline",
-        steps=4,
-        guidance=1.0,
-        prompt=True,
-        licence="Apache 2.0",
-        download=16,
-        memory=18,
-    ),
-    "z-image": ModelSpec(
-        title="Z-Image Turbo",
-        tip="Nine steps and a free licence; 6 billion weights.",
-        repository="Tongyi-MAI/Z-Image-Turbo",
-        pipeline="ZImageInpaintPipeline",
-        steps=9,
-        guidance=0.0,
-        prompt=True,
-        licence="Apache 2.0",
-        download=33,
-        memory=23,
-    ),
-    "qwen": ModelSpec(
-        title="Qwen-Image",
-        tip="Strong with lettering and long prompts; 20 billion weights.",
-        repository="Qwen/Qwen-Image",
-        pipeline="QwenImageInpaintPipeline",
-        steps=30,
-        guidance=4.0,
-        prompt=True,
-        negative=True,
-        licence="Apache 2.0",
-        download=58,
-        memory=61,
-    ),
-}
-"""The models that everybody has; `listed` adds the operator's own."""
+    def absence(self) -> str:
+        """Say that it is not here, and what a download takes."""
+        size = f"about {self.download:g} GB" if self.download else "it"
+        licence = " Its licence has to be accepted on the hub first." if self.gated else ""
+        return f"{self.title} is not on this machine; a first run downloads {size}.{licence}"
 
 
 def listed() -> dict[str, ModelSpec]:
@@ -335,11 +152,30 @@ def defaults(name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value not in (None, "")}
 
 
-def _is_here(name: str) -> bool:
-    return os.path.isdir(name) or (not os.path.isabs(name) and hub.cached(name))
-
-
 def first_line(error: Exception) -> str:
     """Return what an error says in one line of at most 300 characters."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+MODELS: dict[str, ModelSpec] = {
+    "self": ModelSpec(
+        title="Self",
+        tip="Learns from this picture alone: its own textures, in any kind of picture.",
+    ),
+    "photo": ModelSpec(
+        title="Photo (experimental)",
+        tip="A network trained for an hour on two CPU cores: for thin holes; wide ones turn noisy.",
+        repository=str(SHIPPED),
+        licence="MIT",
+    ),
+    "restore": ModelSpec(
+        title="Restore",
+        tip="A small network that knows noise from detail: to enlarge, denoise and deblur.",
+        repository=str(SHIPPED.with_name("restore")),
+        fills=False,
+        licence="MIT",
+    ),
+    **_rows(str(HUB_ROWS)),
+}
+"""The models that everybody has; `listed` adds the operator's own."""

@@ -16,24 +16,26 @@ from inpaint.pictures import Picture
 from inpaint.regions import Box, Region
 
 Mask = NDArray[np.bool_]
+DOWNLOADING = "downloading the model"
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is reported after every evaluation of the model.
+    """What is reported after every evaluation of the model, and during a download.
 
     Attributes
     ----------
     number, total : int
-        Evaluations done and planned, over all regions and candidates.
+        Evaluations done and planned, over all regions and candidates; megabytes of a download.
     stage : str
         What is being done, for people.
     candidate : int
         Which candidate is being made, from 0.
     seconds_left : float
         From the speed so far.
-    preview : callable
-        () -> (box in the picture, (h, w, 3) uint8): the estimate as it stands.
+    preview : callable or None
+        () -> (box in the picture, (h, w, 3) uint8): the estimate as it stands. None during a
+        download, whose stage is `DOWNLOADING`.
     """
 
     number: int
@@ -41,7 +43,7 @@ class Moment:
     stage: str
     candidate: int
     seconds_left: float
-    preview: Callable[[], tuple[Box, NDArray[np.uint8]]]
+    preview: Callable[[], tuple[Box, NDArray[np.uint8]]] | None
 
 
 @dataclass(frozen=True, slots=True)

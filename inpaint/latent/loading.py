@@ -17,19 +17,19 @@ HEADROOM = 2.5e9
 
 
 def class_of(folder: Path) -> str:
-    """Return the class that a folder's model_index.json names.
+    """Return the class of the pipeline, or of the lone network, that a folder holds.
 
     Raises
     ------
     ValueError
-        If there is no such file, or it names none.
+        If it names none.
     """
     index = folder / "model_index.json"
     if not index.is_file():
-        raise ValueError("it has no model_index.json")
+        index = folder / "config.json"
     name = json.loads(index.read_text("utf-8")).get("_class_name")
     if not isinstance(name, str):
-        raise ValueError("its model_index.json names no pipeline")
+        raise ValueError(f"its {index.name} names no class")
     return name
 
 

@@ -97,7 +97,7 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def models() -> list[dict[str, Any]]:
-    """List the models that can be used here: names, tips, licences, whether they fill holes."""
+    """List the models that can be used here: names, tips, licences, what a first run downloads."""
     return [
         {
             "name": name,
@@ -106,6 +106,7 @@ def models() -> list[dict[str, Any]]:
             "licence": spec.licence,
             "fills": spec.fills,
             "prompt": spec.prompt,
+            "download_gb": 0 if spec.here() else spec.download,
         }
         for name, spec in offered().items()
     ]

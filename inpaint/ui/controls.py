@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint import models
+from inpaint import hub, models
 from inpaint.settings import OPTIONS, SAMPLERS, Option, SamplerDefaults
 from inpaint.tasks import TASKS, settled
 from inpaint.ui.words import mark
@@ -53,8 +53,13 @@ def is_shown(name: str, task: str, model: str) -> bool:
 
 
 def offered() -> dict[str, models.ModelSpec]:
-    """Return the models that can be used as this machine is."""
-    return {name: spec for name, spec in models.listed().items() if spec.here()}
+    """Return the models that are on this machine or may be downloaded."""
+    can_come = hub.allowed()
+    return {
+        name: spec
+        for name, spec in models.listed().items()
+        if spec.here() or (can_come and spec.download)
+    }
 
 
 def make_particular(task: str) -> dict[str, Any]:
@@ -176,4 +181,9 @@ def model_tip(name: str, value: Any) -> dict[str, Any]:
         info = mark(f"model_{value}_tip")
     else:
         info = here[value].tip  # the operator's or the user's own
-    return {"choices": [(spec.title, key) for key, spec in here.items()], "info": info}
+    return {"choices": [(_title(spec), key) for key, spec in here.items()], "info": info}
+
+
+def _title(spec: models.ModelSpec) -> str:
+    """Name a model, with the size of what is still to be downloaded."""
+    return spec.title if spec.here() else f"{spec.title} · ↓ {spec.download:g} GB"

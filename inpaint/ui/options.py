@@ -12,11 +12,16 @@ from typing import Any
 from inpaint.devices import DEVICES
 from inpaint.pictures import MAX_PIXELS
 
+ALONE = ("127.0.0.1", "localhost", "::1")
+"""Addresses that no other machine can reach."""
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
-def _row(default: Any, tip: str, low: int = 0, high: int = 2**53) -> Any:
-    return field(default=default, metadata={"tip": tip, "low": low, "high": high})
+def _row(
+    default: Any, tip: str, low: int = 0, high: int = 2**53, choices: tuple[str, ...] = ()
+) -> Any:
+    metadata = {"tip": tip, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +38,14 @@ class Options:
     port: int = _row(7860, "port to listen on", low=1, high=65535)
     share: bool = _row(False, "a public link, through Gradio's servers")
     auth: str = _row("", "`USER:PASSWORD`, or a file with such a line for each user")
-    device: str = _row("auto", f"what computes: {', '.join(DEVICES)}")
+    device: str = _row("auto", f"what computes: {', '.join(DEVICES)}", choices=DEVICES)
     model: str = _row("self", "model that is chosen at first, a name of `python -m inpaint doctor`")
+    downloads: str = _row(
+        "local",
+        "models of the hub: `all`: whoever uses the page may download them, `none`: nobody, "
+        "`local`: only where the page is for this machine alone",
+        choices=("local", "all", "none"),
+    )
     max_pixels: int = _row(MAX_PIXELS, "refuse pictures with more pixels", low=1)
     max_upload: int = _row(200, "refuse files of more megabytes", low=1)
     queue: int = _row(16, "people who may wait for their turn", high=1000)
@@ -45,10 +56,11 @@ class Options:
         """Check what has a range."""
         for row in fields(self):
             value, low, high = getattr(self, row.name), row.metadata["low"], row.metadata["high"]
+            choices = row.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"{flag(row)} must be one of {', '.join(choices)}, got {value}")
             if type(value) is int and not low <= value <= high:
                 raise ValueError(f"{flag(row)} must be from {low} to {high}, got {value}")
-        if self.device not in DEVICES:
-            raise ValueError(f"--device must be one of {', '.join(DEVICES)}, got {self.device}")
         if self.mcp and self.auth:
             raise ValueError("--mcp has no log-in; use it without --auth, on a network you trust")
         self.users()
@@ -77,6 +89,12 @@ class Options:
             return cls(**given)
         except ValueError as error:
             parser.error(str(error))
+
+    @property
+    def may_download(self) -> bool:
+        """Whether whoever uses the page may have models downloaded."""
+        alone = self.host in ALONE and not self.share and "SPACE_ID" not in os.environ
+        return self.downloads == "all" or (self.downloads == "local" and alone)
 
     def users(self) -> list[tuple[str, str]]:
         """Names and passwords of those who may log in; none if everybody may use the page."""

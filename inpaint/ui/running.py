@@ -123,13 +123,16 @@ def _freed(parts: Parts, said: str) -> Updates:
 
 def _moment(parts: Parts, moment: Moment, previews: list[str]) -> Updates:
     """Show progress on the canvas, in the status and in the gallery."""
-    canvas, card = studio.views(moment)
+    told = {parts.status: _bar(studio.progress_text(moment), moment.number / max(moment.total, 1))}
+    seen = studio.views(moment)
+    if seen is None:
+        return told
+    canvas, card = seen
     previews.append(card)
     if len(previews) > studio.GALLERY:
         del previews[1::2]
-    return {
+    return told | {
         parts.canvas: gr.update(preview=canvas),
-        parts.status: _bar(studio.progress_text(moment), moment.number / moment.total),
         parts.gallery: gr.update(value=list(previews)),
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from inpaint import hub
 from inpaint.devices import pick
 from inpaint.ui.controls import offered
 from inpaint.ui.gate import Gate
@@ -34,12 +35,17 @@ def fitted(options: Options) -> Options:
         It cannot, with one sentence.
     """
     pick(options.device)
+    _permit(options)
     if options.model not in offered():
         raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")
     if options.mcp and importlib.util.find_spec("mcp") is None:
         raise ValueError(f"--mcp needs one package more: pip install {MCP}")
     # A GPU that is lent is never this process's own; `zero.edit` works on it.
     return replace(options, device="cpu") if lent() else options
+
+
+def _permit(options: Options) -> None:
+    os.environ[hub.WHERE] = "all" if options.may_download else "none"
 
 
 def launch(options: Options, **more: Any) -> gr.Blocks:
@@ -50,6 +56,7 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
     OSError
         The port is taken.
     """
+    _permit(options)
     hosted = "SPACE_ID" in os.environ
     if hosted:  # behind a proxy that names the visitor
         os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")

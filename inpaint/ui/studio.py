@@ -18,10 +18,10 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from inpaint import editing, masks, pictures, project, reviewing
-from inpaint.editing import Candidate, Moment, Result
+from inpaint.editing import Candidate, Moment, Result, Stopped
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
-from inpaint.results import Receipt
+from inpaint.results import DOWNLOADING, Receipt
 from inpaint.tasks import TASKS
 from inpaint.ui import zero
 from inpaint.ui.canvas import Sheet, preview
@@ -295,7 +295,7 @@ def _worked(
 def in_turn(job: Job, line: Line) -> Generator[int | Moment | None, None, Result | None]:
     """Do a job when its turn has come: yields how many are ahead, 0, then moments.
 
-    Returns None if it was stopped while it waited; what goes wrong becomes one sentence.
+    Returns None if it was stopped before it had anything; what goes wrong becomes one sentence.
     """
     with in_one_sentence():
         with line.place() as ahead:
@@ -306,7 +306,10 @@ def in_turn(job: Job, line: Line) -> Generator[int | Moment | None, None, Result
                 return None
             yield 0
             yield from job.moments()
-        return job.result()
+        try:
+            return job.result()
+        except Stopped:  # there is nothing to show yet
+            return None
 
 
 @contextmanager
@@ -329,8 +332,10 @@ def stop(session: Session | None) -> None:
         session.job.stop()
 
 
-def views(moment: Moment) -> tuple[dict[str, object], str]:
-    """Return the estimate as it stands: a preview for the canvas, a card for the gallery."""
+def views(moment: Moment) -> tuple[dict[str, object], str] | None:
+    """Return the estimate as it stands, if any: for the canvas, and as a card for the gallery."""
+    if moment.preview is None:
+        return None
     box, array = moment.preview()
     image = Image.fromarray(array)
     small = image.copy()
@@ -350,6 +355,8 @@ def receipt(proof: Receipt) -> str:
 def progress_text(moment: Moment) -> str:
     """Say how far a run is."""
     left = duration(moment.seconds_left)
+    if moment.stage == DOWNLOADING:
+        return say("downloading", done=moment.number, total=moment.total, left=left)
     stage = say(f"stage_{moment.stage.replace(' ', '_')}")
     return say("step", stage=stage, number=moment.number, total=moment.total, left=left)
 

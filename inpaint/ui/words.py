@@ -48,6 +48,7 @@ WORDS: dict[str, str] = {
     "starting": "Starting",
     "ahead": "Busy: {count} ahead of you",
     "step": "{stage}: step {number} of {total}, {left} left",
+    "downloading": "Downloading the model: {done} of {total} MB, {left} left",
     "cost": "{evaluations} evaluations in {places}, about {time}",
     "one_place": "1 place",
     "places": "{count} places",

@@ -57,7 +57,8 @@ def _edited(arguments: tuple[Any, ...], settings: dict[str, Any]) -> Iterator[Mo
     job = Job(lambda progress: editing.edit(*arguments, progress=progress, **settings))
     for moment in job.moments():
         if moment:
-            yield replace(moment, preview=_Drawn(*moment.preview()))
+            drawn = moment.preview and _Drawn(*moment.preview())
+            yield replace(moment, preview=drawn)
     yield job.result()
 
 

@@ -2,8 +2,10 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import weakref
 
 import diffusers
+import numpy as np
 import pipelines
 import pytest
 import torch
@@ -14,6 +16,7 @@ from peft.utils import get_peft_model_state_dict
 from inpaint import models
 from inpaint.catalog import MODELS, ModelError, PixelModel, defaults, listed, load
 from inpaint.devices import pick
+from inpaint.editing import edit
 from inpaint.filling import Pyramid
 from inpaint.latent.families import FAMILIES, SCHEDULERS
 from inpaint.latent.filler import LatentFiller
@@ -193,6 +196,88 @@ def test_a_ddpm_folder_runs_the_samplers_for_blind_networks(tmp_path, kind, samp
     known = (mask == 0).expand_as(picture)
     assert finished and torch.equal(one, again) and not torch.equal(one, other)
     assert torch.equal(one[known], picture[known]) and one.isfinite().all()
+
+
+@pytest.mark.parametrize("sampler", ["repaint", "ddnm", "lanpaint"])
+def test_a_lone_network_runs_them_too(tmp_path, sampler):
+    tiny_unet().save_pretrained(tmp_path)
+    loaded = load(str(tmp_path), CPU)
+    weights = (tmp_path / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert loaded.digest == hashlib.sha256(weights).hexdigest()
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 28, 3), np.uint8)
+    mask = np.zeros((24, 28), bool)
+    mask[8:14, 9:15] = True
+    wanted = {"sampler": sampler, "steps": 3, "resample": 2, "jump": 1, "device": "cpu", "grow": 0}
+    made = [edit(pixels, mask, model=str(tmp_path), seed=s, **wanted).picture for s in (1, 1, 2)]
+    one, again, other = (picture.pixels for picture in made)
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    assert np.array_equal(one[~mask], pixels[~mask]) and not np.array_equal(one, pixels)
+
+
+def test_a_lone_network_is_run_as_the_scheduler_beside_it_says(tmp_path):
+    tiny_unet().save_pretrained(tmp_path)
+    plain = load(str(tmp_path), CPU).filler.model.pipeline.scheduler
+    assert plain.config.prediction_type == "epsilon" and plain.config.beta_schedule == "linear"
+    load("self", CPU)
+    diffusers.DDPMScheduler(prediction_type="v_prediction").save_pretrained(tmp_path)
+    told = load(str(tmp_path), CPU).filler.model.pipeline.scheduler
+    assert told.config.prediction_type == "v_prediction"
+
+
+def test_our_own_network_may_come_alone(tmp_path):
+    conditional().unet.save_pretrained(tmp_path)
+    assert load(str(tmp_path), CPU).filler.model.pipeline.unet.config.in_channels == 7
+
+
+def no_class(folder):
+    (folder / "config.json").write_text("{}")
+
+
+def four_channels(folder):
+    tiny_unet(4, 4).save_pretrained(folder)
+
+
+def latent_network(folder):
+    pipelines.sd_unet(4).save_pretrained(folder)
+
+
+def cut_short(folder):
+    file = folder / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:999])
+
+
+def pickled_network(folder):
+    torch.save(tiny_unet().state_dict(), folder / "diffusion_pytorch_model.bin")
+    (folder / "diffusion_pytorch_model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (no_class, "its config.json names no class"),
+        (four_channels, "the network takes 4 channels, not 3 or 7"),
+        (latent_network, "it is a UNet2DConditionModel, not one of StableDiffusionInpaint"),
+        (cut_short, ""),
+        (pickled_network, ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_lone_network_that_is_none_is_one_line(tmp_path, spoil, message):
+    tiny_unet().save_pretrained(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(
+        ModelError, match=f"^The model in .* cannot be loaded: .*{message}"
+    ) as caught:
+        load(str(tmp_path), CPU)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_another_model_frees_the_last(folder, tmp_path):
+    network = load(str(folder), CPU).filler.model.pipeline.unet
+    gone = weakref.ref(network)
+    del network
+    load("self", CPU)
+    assert gone() is None
 
 
 # Pipelines over latents: how each runs is in test_latent.py

@@ -33,13 +33,18 @@ def test_an_unknown_device_is_told_the_known(name):
 
 def test_the_rungs_grow_more_frugal():
     big = Device("cuda", torch.float16, 8, "why")
-    steps = [(rung.name, rung.batch, rung.tile, change) for rung, change in rungs(big)]
+    steps = [(r.name, r.batch, r.turns, r.tile, change) for r, change in rungs(big)]
     assert steps == [
-        ("cuda", 8, 1.0, ""),
-        ("cuda", 1, 1.0, "one candidate at a time"),
-        ("cuda", 1, 0.5, "with smaller tiles"),
-        ("cpu", 1, 1.0, "on the CPU"),
+        ("cuda", 8, "", 1.0, ""),
+        ("cuda", 1, "", 1.0, "one candidate at a time"),
+        ("cuda", 1, "parts", 1.0, "with the model's parts in memory by turns"),
+        ("cuda", 1, "layers", 1.0, "with the model's layers in memory by turns"),
+        ("cuda", 1, "layers", 0.5, "with smaller tiles"),
+        ("cpu", 1, "", 1.0, "on the CPU"),
     ]
+    for number, (rung, _) in enumerate(rungs(big)):
+        left = [(r.name, r.batch, r.turns, r.tile, change) for r, change in rungs(rung)]
+        assert left[0][-1] == "" and left[1:] == steps[number + 1 :] or rung.name == "cpu"
     assert [change for _, change in rungs(pick("cpu"))] == ["", "with smaller tiles"]
 
 

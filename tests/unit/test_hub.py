@@ -1,20 +1,27 @@
 """Downloads, by the hub's own client from a small server that answers as the hub does."""
 
+import errno
 import hashlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 import diffusers
 import huggingface_hub
+import numpy as np
 import pipelines
 import pytest
 from models import tiny_unet
 
 from inpaint import hub
-from inpaint.catalog import ModelError, load
+from inpaint.catalog import ModelError, listed, load
 from inpaint.devices import pick
+from inpaint.editing import Stopped, edit, estimate
+from inpaint.ui import serving
+from inpaint.ui.controls import model_tip, offered
+from inpaint.ui.options import Options
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CPU = pick("cpu")
@@ -27,7 +34,7 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self, files):
         super().__init__(("127.0.0.1", 0), Answer)
-        self.files, self.error, self.asked = files, None, []
+        self.files, self.error, self.asked, self.pause, self.calls = files, None, [], 0.0, 0
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -41,6 +48,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = unquote(self.path.split("?")[0])
+        self.server.calls += 1
         if self.server.error:
             status, code = self.server.error
             return self.answer(b"{}", status, {"X-Error-Code": code, "X-Error-Message": "no"})
@@ -56,7 +64,8 @@ class Answer(BaseHTTPRequestHandler):
             ]
             return self.answer(json.dumps(tree).encode())
         if path.startswith("/api/models/"):
-            about = {"id": "some/model", "sha": COMMIT, "siblings": []}
+            listed = [{"rfilename": n, "size": len(c)} for n, c in self.server.files.items()]
+            about = {"id": "some/model", "sha": COMMIT, "siblings": listed}
             return self.answer(json.dumps(about).encode())
         name = path.split(f"/resolve/{COMMIT}/")[-1]
         if name not in self.server.files:
@@ -74,7 +83,9 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(content)
+            for start in range(0, len(content), 1000):
+                self.wfile.write(content[start : start + 1000])
+                time.sleep(self.server.pause)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +110,8 @@ def server(folder, tmp_path, monkeypatch):
     url = constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(hub.WHERE, "all")
+    monkeypatch.setattr(hub, "_away", hub._Absence())
     rows = {"ours": {"repository": "some/model", "size": 32, "download": 1.5}}
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     monkeypatch.setenv("INPAINT_MODELS", str(tmp_path / "rows.json"))
@@ -119,7 +132,7 @@ def test_a_model_is_downloaded_once_with_progress_and_revision(server):
     count = len(server.asked)
     load("self", CPU)
     assert load("ours", CPU).digest == loaded.digest and len(server.asked) == count
-    assert hub.cached("some/model") and not hub.cached("some/other")
+    assert hub.Source("some/model").here() and not hub.Source("some/other").here()
 
 
 def test_only_what_a_pipeline_needs_comes(server):
@@ -133,14 +146,16 @@ def test_only_what_a_pipeline_needs_comes(server):
     ]
     wanted = set(server.files)
     server.files.update({name: b"x" for name in unwanted})
-    hub.fetch("some/model")
+    hub.Source("some/model").fetch()
     assert set(server.asked) == wanted
 
 
 def test_a_variant_comes_alone(server):
     server.files["unet/diffusion_pytorch_model.fp16.safetensors"] = b"x"
     server.files["vae/diffusion_pytorch_model.fp16-00001-of-00002.safetensors"] = b"y"
-    hub.fetch("some/model", variant="fp16")
+    hub.Source("some/model", variant="fp16").fetch()
+    assert hub.Source("some/model", variant="fp16").here()
+    assert not hub.Source("some/model").here(), "the others are not"
     weights = {name for name in server.asked if name.endswith(".safetensors")}
     assert weights == {name for name in server.files if ".fp16" in name}
 
@@ -159,7 +174,7 @@ def test_an_old_network_with_its_weights_at_the_top_comes_and_loads(server, tmp_
 
 def test_named_files_come_alone(server):
     server.files["pytorch_lora_weights.safetensors"] = b"x"
-    folder = hub.fetch("some/model", files=("pytorch_lora_weights.safetensors",))
+    folder = hub.Source("some/model", files=("pytorch_lora_weights.safetensors",)).fetch()
     assert [file.name for file in folder.iterdir()] == ["pytorch_lora_weights.safetensors"]
 
 
@@ -171,9 +186,105 @@ def test_offline_is_one_sentence_and_the_current_model_stays(server):
         load("ours", CPU)
     assert str(caught.value) == (
         "some/model is not on this machine, and the hub could not be reached to download it "
-        "(about 1.5 GB); check the connection and try again."
+        "(about 1.5 GB); check the connection and try again in a minute."
     )
     assert load("self", CPU) is current
+
+
+def test_a_hub_out_of_reach_is_not_asked_again_for_a_while(server, monkeypatch):
+    server.error = 503, "Down"
+    for _ in range(3):
+        with pytest.raises(ModelError, match="could not be reached"):
+            load("ours", CPU)
+        asked = server.calls
+    assert asked == server.calls > 0
+    server.error = None
+    with pytest.raises(ModelError, match="try again in a minute"):
+        load("ours", CPU)
+    assert server.calls == asked
+    monkeypatch.setattr(hub.time, "monotonic", lambda now=time.monotonic: now() + hub.PATIENCE)
+    assert load("ours", CPU).revision == COMMIT
+
+
+def test_stop_ends_a_download_and_the_next_one_goes_on(server, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    server.pause = 0.02
+    current, told = load("self", CPU), []
+
+    def stop(done, total):
+        told.append((done, total))
+        if done:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        load("ours", CPU, stop)
+    done, total = told[-1]
+    whole = sum(len(content) for content in server.files.values())
+    assert 0 < done < total == whole and not listed()["ours"].here()
+    assert load("self", CPU) is current
+    server.pause = 0
+    assert load("ours", CPU).revision == COMMIT and listed()["ours"].here()
+
+
+def test_an_edit_tells_of_the_download_and_records_the_revision(server):
+    server.pause = 0.002
+    moments = []
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 10:20] = True
+    wanted = {"model": "ours", "steps": 1, "device": "cpu", "guidance": 1.0}
+    with pytest.raises(ValueError, match="^ours is not on this machine; a first run downloads "):
+        estimate((40, 40), mask, **wanted)
+    result = edit(pixels, mask, progress=moments.append, **wanted)
+    assert result.recipe["model_revision"] == COMMIT
+    first, last = moments[0], moments[-1]
+    assert first.stage == "downloading the model" and first.preview is None
+    assert first.total == sum(len(content) for content in server.files.values()) // 10**6
+    assert last.stage == "filling" and last.number == last.total == 1
+
+
+@pytest.mark.parametrize("policy", ["none", " None "])
+def test_an_operator_forbids_downloads(server, monkeypatch, policy):
+    monkeypatch.setenv(hub.WHERE, policy)
+    with pytest.raises(
+        ModelError, match=r"^some/model is not on .* \(about 1.5 GB\), and downloads"
+    ):
+        load("ours", CPU)
+    assert server.calls == 0 and "ours" not in offered() and "self" in offered()
+    monkeypatch.setenv(hub.WHERE, "all")
+    assert "ours" in offered()
+    title = dict(map(reversed, model_tip("model", "self")["choices"]))["ours"]
+    assert title == "ours · ↓ 1.5 GB", "its size is told before"
+    load("ours", CPU)
+    monkeypatch.setenv(hub.WHERE, "none")
+    assert "ours" in offered(), "what is here can be used"
+
+
+@pytest.mark.parametrize(
+    "given, may",
+    [
+        ({}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"share": True}, False),
+        ({"host": "0.0.0.0", "downloads": "all"}, True),
+        ({"downloads": "none"}, False),
+    ],
+)
+def test_who_may_download_where(monkeypatch, given, may):
+    monkeypatch.setenv(hub.WHERE, "")
+    assert Options(**given).may_download == may
+    serving.fitted(Options(**given))
+    assert hub.allowed() == may
+
+
+def test_a_full_disk_is_one_sentence(server, monkeypatch):
+    def full(*args, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # The last call before bytes are written; there is no small disk to fill here.
+    monkeypatch.setattr(huggingface_hub.file_download, "http_get", full)
+    with pytest.raises(ModelError, match="^The disk is full: some/model takes about 1.5 GB.$"):
+        load("ours", CPU)
 
 
 def test_a_model_in_the_cache_needs_no_network(server):
