@@ -111,7 +111,7 @@ def test_the_estimate_is_what_the_fill_takes(client, given):
         ({"task": "nothing"}, "there is no task 'nothing'"),
         ({"task": ["fill"]}, "there is no task"),
         ({"model": "/etc"}, "Choose a model of the list"),
-        ({"model": "sd15"}, "Choose a model of the list"),
+        ({"model": "owner/name"}, "Choose a model of the list"),
         ({"prompt": "x" * 5000}, "prompt must be a text of at most 2000 letters"),
         ({"mask": "mask.png"}, "A file is given as"),
         ({"mask": None}, "Give a mask"),
