@@ -86,8 +86,9 @@ class Source:
         HubError
             If the hub cannot be reached, or refuses, or downloads are not allowed.
         """
-        if os.path.isabs(self.name) or (folder := self.here()):
-            return Path(self.name) if os.path.isabs(self.name) else Path(folder)
+        here = Path(self.name) if os.path.isabs(self.name) else self.here()
+        if here is not None:
+            return here
         size = f"about {about:g} GB" if about else "a download"
         if not allowed():
             raise HubError(
@@ -131,7 +132,8 @@ class Source:
         constants.HF_HUB_DISABLE_XET = True
         listed = HfApi().model_info(self.name, files_metadata=True).siblings or []
         sizes = {file.rfilename: file.size or 0 for file in listed}
-        count = _Count(sum(map(sizes.get, filter_repo_objects(sizes, **self._patterns()))))
+        needed: list[str] = list(filter_repo_objects(list(sizes), **self._patterns()))
+        count = _Count(sum(sizes[name] for name in needed))
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(self._snapshot, tqdm_class=count.bars())
             try:
