@@ -284,3 +284,17 @@ def inscribed_radius(mask: Tensor) -> float:
     """Return the radius in pixels of the largest disc inside the holes of a (1, 1, H, W) mask."""
     inside = (mask[0, 0] > 0).to(torch.uint8).numpy()
     return float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+
+
+def nearest(wanted: Tensor) -> Tensor:
+    """Find for each pixel the nearest of those that are wanted, within about 2 %.
+
+    (H, W) bool -> (H·W,) positions, row·W + column.
+    """
+    there = wanted.numpy()
+    _, labels = cv2.distanceTransformWithLabels(
+        (~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.zeros(int(labels.max()) + 1, np.int64)
+    place[labels[there]] = np.flatnonzero(there)
+    return torch.from_numpy(place[labels.ravel()])

@@ -19,16 +19,18 @@ and b̂ = v·p/(1 + v·Σ π) is the mean shift, and it shows Q_j + b̂.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.denoiser import Denoiser
-from inpaint.regions import inscribed_radius, shrink, spread
+from inpaint.fitting import Sight, View
+from inpaint.patches import Band, Cutter, bands, whole_box
+from inpaint.regions import inscribed_radius, nearest, shrink, spread
 
 PATCH_SIDES = (7, 5, 3, 1)
 """Patch sides in pixels; the first that leaves enough known patches is used."""
@@ -39,13 +41,12 @@ START_RADIUS = 2.5
 """Inscribed radius in pixels of the holes that a patch can span: where filling begins."""
 NEARNESS = 8.0
 """Standard deviation in pixels of where a patch is looked for, a prior on the coarse levels."""
-KNOWN_SPREAD = 0.06
-"""Standard deviation allowed to known pixels at low noise, in units of [-1, 1]."""
-ONE_MATCH = 0.5
-"""Noise s/a below which a patch is its best match alone: averages of near matches are blurred."""
-BRIGHTNESS = 0.05
-"""Standard deviation by which a patch may shift in brightness, in units of [-1, 1]."""
-CANDIDATES = 9
+STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+"""Down and right, to the neighbours whose matches are looked at."""
+FARTHEST = 3
+"""Most pixels between such neighbours."""
+DRAWN = 4
+"""Random places that are looked at beside them."""
 NEARBY = 4
 """Pixels around a coarser level's match in which a finer one looks for a better."""
 ROUNDS = 2
@@ -60,7 +61,8 @@ SMOOTHING = 1
 """Halvings by which the error at the rim is smoothed: texture is no error of brightness."""
 MOST_SHIFT = 0.25
 """Largest correction of a pixel, in units of [-1, 1]."""
-CHUNK = 512
+CHUNK = 1024
+"""Patches that are compared at once: 600 KB, which a processor keeps near."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +147,7 @@ class SelfModel:
         values = 3 * side * side
         if pairs <= ALL_PAIRS:
             return 2.3 * values * max(pairs, 1)
-        return float(GATHERING * CANDIDATES * ROUNDS * values * queries)
+        return float(GATHERING * ROUNDS * values * queries)
 
 
 class PatchLevel:
@@ -182,42 +184,21 @@ class PatchLevel:
         self.known, self.mask, self.here = known, mask, here
         source = known if source is None else source
         unusable = mask if unusable is None else unusable
-        height, width = source.shape[-2:]
-        for side in PATCH_SIDES:
-            if side <= min(height, width, *known.shape[-2:]):
-                usable = F.max_pool2d(unusable, side, 1)[0, 0] == 0
-                if usable.sum() >= (ENOUGH_KEYS if side > 1 else 1):
-                    break
-        else:
-            raise ValueError(
-                "Everything is painted over; leave a part of the picture to learn from."
-            )
-        self.side = side
-        touched = F.max_pool2d(mask, side, 1)[0, 0] > 0
-        self.queries = touched.flatten().nonzero()[:, 0]
-        self.is_key = usable.flatten()
+        # Positions count pixel by pixel: a query's in the picture, a key's in what is learnt from.
+        self.rows, self.cols = known.shape[-2:]
+        self.key_rows, self.key_cols = source.shape[-2:]
+        self.side, usable = _usable(unusable, min(*source.shape[-2:], *known.shape[-2:]))
+        self.is_key = F.pad(usable, (0, self.side - 1, 0, self.side - 1)).flatten()
         self.keys = self.is_key.nonzero()[:, 0]
-        # Positions count row by row: a query's in the picture, a key's in what is learnt from.
-        self.rows, self.cols = touched.shape
-        self.key_rows, self.key_cols = usable.shape
-        self.query_at = torch.full((touched.numel(),), -1)
-        self.query_at[self.queries] = torch.arange(len(self.queries))
-        # All that changes lies in the box of the queries; nothing outside it is looked at again.
-        row, col = self._places(self.queries)
-        top, left = (int(row.min()), int(col.min())) if len(row) else (0, 0)
-        bottom, right = (int(row.max()), int(col.max())) if len(row) else (0, 0)
-        self.box = np.s_[..., top : bottom + side, left : right + side]
-        self.positions = (bottom - top + 1) * (right - left + 1)
-        self.in_box = (row - top) * (right - left + 1) + col - left
-        self.shown = (self._unfolded(self.mask[self.box]) == 0).float()  # (N, side, side, 1)
-        self.votes = self._votes()
-        self.total_votes = self._folded(self.votes)
-        # (H·W, side·3): what lies right of each pixel, so that a patch is gathered in `side` reads.
-        pixels = F.pad(source[0].permute(1, 2, 0), (0, 0, 0, side - 1)).contiguous()
-        self.strips = (
-            pixels.unfold(1, side, 1).transpose(2, 3).reshape(height * width, side * 3).contiguous()
-        )
-        self.pitch = width
+        self.cutter = Cutter.of(source[0], self.side)
+        touched = F.max_pool2d(mask, self.side, 1)[0, 0] > 0
+        self.bands = list(bands(touched, self.side))
+        row, col = touched.nonzero().unbind(1)
+        self.queries = row * self.cols + col
+        # With room above and below, to look beside the outermost.
+        self.query_at = torch.full(((self.rows + 2 * FARTHEST) * self.cols,), -1)
+        self.query_at[self.queries + FARTHEST * self.cols] = torch.arange(len(self.queries))
+        self._weigh_votes()
         # Randomness here only orders a search; what differs between seeds is the sampler's noise.
         self.random = torch.Generator().manual_seed(0)
         self.match: Tensor | None = None
@@ -226,12 +207,9 @@ class PatchLevel:
             "all pairs" if len(self.queries) * len(self.keys) <= ALL_PAIRS else "candidates"
         )
         if self.mode == "all pairs":
-            self.key_patches = self.patches(self.keys).flatten(1)
-            self.key_sums = self.key_patches.view(-1, side * side, 3).sum(-1)
-            squares = self.key_patches.square()
-            self.key_squares = squares.view(-1, side, side, 3).sum(-1).flatten(1)
-            # A place in another picture is neither near nor far.
-            self.nearness = self._nearness() if here else torch.zeros(len(self.queries), 1)
+            self.key_patches = self.cutter.cut(self.keys)
+            each = self.key_patches.view(len(self.keys), -1, 3)
+            self.key_sums, self.key_squares = each.sum(-1), each.square().sum(-1)
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
         """Return the estimate as a denoiser; the level is its own only tile."""
@@ -240,43 +218,22 @@ class PatchLevel:
 
     def estimate(self, x: Tensor, level: float) -> Tensor:
         """Posterior mean of x0 given x, (1, 3, H, W) at noise level ᾱ; known pixels as they are."""
-        if len(self.queries) == 0:
-            return self.known.clone()
-        target, precision = self.targets(x, level)
-        blend = math.sqrt((1 - level) / max(level, 1e-12)) > ONE_MATCH
-        # Only known pixels tell how far a patch shifts.
-        told = (precision * self.shown).expand(-1, -1, -1, 3).flatten(1)
-        give = BRIGHTNESS**2 / (1 + BRIGHTNESS**2 * told.sum(1, keepdim=True))
-        mean = self._mean_of_all if self.mode == "all pairs" else self._mean_of_candidates
-        patches = mean(target, precision, told, give, blend)
-        shift = give * _pull((target - patches)[:, None], told)
-        return self.assemble(patches + shift[..., None])
+        means = self._of_all if self.mode == "all pairs" else self._of_candidates
+        return self.averaged(means(Sight.of(x, level)))
 
-    def targets(self, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
-        """Return each query's target (N, side, side·3) and precision (N, side, side, 1)."""
-        level = min(max(level, 1e-12), 1 - 1e-4)
-        hole = level / (1 - level)
-        variance = max(KNOWN_SPREAD**2, 0.15 * (1 - level) / level)
-        mask, known = self.mask[self.box], self.known[self.box]
-        precision = torch.where(mask > 0, hole, 1 / variance)
-        target = torch.where(mask > 0, x[self.box] / math.sqrt(level), known)
-        return self._unfolded(target).flatten(2), self._unfolded(precision)
-
-    def patches(self, positions: Tensor) -> Tensor:
-        """Gather known patches: positions (...) -> (..., side, side·3)."""
-        row, col = self._key_places(positions)
-        at = row * self.pitch + col
-        return self.strips[at[..., None] + torch.arange(self.side) * self.pitch]
-
-    def assemble(self, patches: Tensor) -> Tensor:
-        """Average the queries' patches, (N, side, side·3), where they overlap.
+    def averaged(self, found: Iterable[tuple[Band, Tensor]]) -> Tensor:
+        """Average the patches of each band, (n, side·side·3), where they overlap.
 
         Each counts most at its centre, which it knows best; a plain mean of them all is blurred.
         """
-        side, known, mask = self.side, self.known[self.box], self.mask[self.box]
-        values = patches.view(-1, side, side, 3).permute(3, 1, 2, 0).reshape(3, side * side, -1)
-        total = self._folded((values * self.votes).flatten(0, 1))
-        voted = total / self.total_votes.clamp(min=1e-30)  # at a corner votes are few
+        if not self.bands:
+            return self.known.clone()
+        known, mask = self.known[self.box], self.mask[self.box]
+        total = torch.zeros_like(known)
+        for band, patches in found:
+            votes = self.votes.index_select(0, self.at_rim[band.span])
+            band.within(self.box, total).add_(band.laid(votes.mul_(patches), self.side))
+        voted = total.div_(self.total_votes.clamp(min=1e-30))  # at a corner votes are few
         # Patches also vote on the known pixels at the rim. Where they are off there, in brightness
         # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).
         rim = (self.total_votes > 0) & (mask == 0)
@@ -290,141 +247,157 @@ class PatchLevel:
         """Take over a coarser level's matches at twice their place, and return what they show."""
         if coarser.match is None or len(self.queries) == 0:
             return self.known.clone()
-        row, col = self._places(self.queries)
+        row, col = self.queries // self.cols, self.queries % self.cols
         # The coarse query over this one; at the rim, where there is none, the nearest.
-        near_row = (row // 2).clamp(max=coarser.rows - 1)
-        near_col = (col // 2).clamp(max=coarser.cols - 1)
-        query = coarser.query_at[near_row * coarser.cols + near_col]
-        lost = (query < 0).nonzero()[:, 0]
-        coarse_row, coarse_col = coarser._places(coarser.queries)
-        for some in torch.split(lost, CHUNK):
-            down, right = near_row[some, None] - coarse_row, near_col[some, None] - coarse_col
-            query[some] = (down**2 + right**2).argmin(1)
-        match_row, match_col = coarser._key_places(coarser.match[query])
-        match_row = 2 * match_row + row - 2 * coarse_row[query]
-        match_col = 2 * match_col + col - 2 * coarse_col[query]
-        match_row, match_col = match_row.clamp(0, self.key_rows - 1), match_col.clamp(min=0)
-        match = match_row * self.key_cols + match_col.clamp(max=self.key_cols - 1)
+        room = FARTHEST * coarser.cols
+        over = row // 2 * coarser.cols + col // 2
+        query = coarser.query_at[over + room]
+        lost = query < 0
+        if lost.any():
+            asked = (coarser.query_at[room:-room] >= 0).view(coarser.rows, coarser.cols)
+            query[lost] = coarser.query_at[nearest(asked)[over[lost]] + room]
+        place, match = coarser.queries[query], coarser.match[query]
+        match_row = 2 * (match // coarser.key_cols - place // coarser.cols) + row
+        match_col = 2 * (match % coarser.key_cols - place % coarser.cols) + col
+        match_row = match_row.clamp(0, self.key_rows - self.side)
+        match = match_row * self.key_cols + match_col.clamp(0, self.key_cols - self.side)
         self.match = torch.where(self.is_key[match], match, self._any_keys(len(match)))
         self.search_radius = NEARBY
-        return self.assemble(self.patches(self.match))
+        return self.averaged((band, self.cutter.cut(self.match[band.span])) for band in self.bands)
 
-    def _mean_of_all(
-        self, target: Tensor, precision: Tensor, told: Tensor, give: Tensor, blend: bool
-    ) -> Tensor:
+    def _of_all(self, sight: Sight) -> Iterator[tuple[Band, Tensor]]:
         """Sum over every known patch, as matrix products, or take the best of them."""
-        weight = precision.expand(-1, -1, -1, 3).flatten(1)
-        score = (target.flatten(1) * weight) @ self.key_patches.T
-        score -= 0.5 * precision.flatten(1) @ self.key_squares.T
-        score += self.nearness
-        wanted = _pull(target[:, None], told)
-        pull = torch.addmm(wanted, told[:, ::3], self.key_sums.T, alpha=-1)
-        score.addcmul_(pull.square_(), 0.5 * give)
-        best = score.argmax(1)
-        self.match = self.keys[best]
-        patches = score.softmax(1) @ self.key_patches if blend else self.key_patches[best]
-        return patches.view(target.shape)
+        found = torch.empty_like(self.queries)
+        for band in self.bands:
+            view = self._view(band, sight)
+            precision = view.precision()
+            score = (view.target * precision) @ self.key_patches.T
+            score -= 0.5 * precision[:, ::3] @ self.key_squares.T
+            if self.here:  # a place in another picture is neither near nor far
+                score += self._nearness(band)
+            told = view.sight.known * view.shown
+            wanted = (view.target[view.rim] * told).sum(1, keepdim=True)
+            pull = torch.addmm(wanted, told[:, ::3], self.key_sums.T, alpha=-1)
+            score.index_add_(0, view.rim, pull.square_().mul_(0.5 * view.give[:, None]))
+            best = score.argmax(1)
+            found[band.span] = self.keys[best]
+            patches = score.softmax(1) @ self.key_patches if sight.blend else self.key_patches[best]
+            yield band, view.shifted(patches)
+        self.match = found
 
-    def _votes(self) -> Tensor:
-        """Weigh each pixel of each query's patch in the average, (side·side, N).
+    def _of_candidates(self, sight: Sight) -> Iterator[tuple[Band, Tensor]]:
+        """Sum over candidates that are found anew each time, or take the best of them."""
+        if self.match is None:
+            self.match = self._any_keys(len(self.queries))
+            if self.here:  # what lies in the hole may be learnt from too
+                self.match = torch.where(self.is_key[self.queries], self.queries, self.match)
+        costs = torch.empty(len(self.queries))
+        for turn in range(ROUNDS):
+            drawn = 2 * torch.rand(DRAWN, 2, len(self.queries), generator=self.random) - 1
+            found = torch.empty_like(self.match)
+            for band in self.bands:
+                view = self._view(band, sight)
+                candidates = self._candidates(band, 1 + 2 * turn, drawn[..., band.span])
+                if turn == 0:  # afterwards it is known
+                    costs[band.span] = view.costs(self.cutter.cut(candidates[:, 0]))
+                cost = self._costs(view, candidates, costs[band.span])
+                costs[band.span], best = cost.min(1)
+                found[band.span] = candidates.gather(1, best[:, None])[:, 0]
+                if turn == ROUNDS - 1:
+                    yield band, view.shifted(self._mean(view, candidates, cost, found[band.span]))
+            self.match = found
+
+    def _costs(self, view: View, candidates: Tensor, cost_of_match: Tensor) -> Tensor:
+        """Return what each candidate costs, (n, K), given the cost of the first, (n,)."""
+        match = candidates[:, :1]
+        cost = cost_of_match[:, None].repeat(1, candidates.shape[1])
+        # Most are the first again: only the others need a look.
+        others = (candidates != match).flatten().nonzero()[:, 0]
+        for some in torch.split(others, CHUNK):
+            patches = self.cutter.cut(candidates.view(-1)[some])
+            cost.view(-1)[some] = view.costs(patches, some // candidates.shape[1])
+        return cost
+
+    def _mean(self, view: View, candidates: Tensor, cost: Tensor, best: Tensor) -> Tensor:
+        """Average candidates by their likelihood, or take the best: (n, side·side·3)."""
+        if not view.sight.blend:
+            return self.cutter.cut(best)
+        share = (-0.5 * cost).softmax(1)
+        mean = torch.zeros_like(view.target)
+        for column in range(candidates.shape[1]):
+            mean.addcmul_(self.cutter.cut(candidates[:, column]), share[:, column, None])
+        return mean
+
+    def _candidates(self, band: Band, reach: int, drawn: Tensor) -> Tensor:
+        """Known patches worth a look for each query of a band, (n, 9); its match comes first.
+
+        What leaves the picture on the left or right comes back on the other side: where no patch
+        begins, if it is near, else at one more random place.
+        """
+        assert self.match is not None
+        match, queries = self.match[band.span], self.queries[band.span]
+        steps = reach * torch.tensor(STEPS)
+        away, shift = (steps @ torch.tensor([cols, 1]) for cols in (self.cols, self.key_cols))
+        beside = self.query_at[queries + (FARTHEST * self.cols + away)[:, None]]
+        theirs = self.match[beside.clamp(min=0)] - shift[:, None]
+        radius = torch.tensor([max(self.search_radius / 4**i, 1) for i in range(DRAWN)])
+        down, right = (drawn * radius[:, None, None]).round_().long().unbind(1)
+        near = match + down * self.key_cols + right
+        found = torch.cat([match[None], torch.where(beside >= 0, theirs, match), near])
+        last = len(self.is_key) - 1
+        found.masked_fill_(found < 0, last).clamp_(max=last)
+        return torch.where(self.is_key[found], found, match).T.contiguous()
+
+    def _view(self, band: Band, sight: Sight) -> View:
+        """Cut a band's patches out of a noisy picture."""
+        mask = self.mask[band.box]
+        target = torch.where(mask > 0, sight.x[band.box] / sight.signal, self.known[band.box])
+        rim = self.at_rim[band.span].nonzero()[:, 0]
+        shown = Cutter.of((mask == 0).float().expand(-1, 3, -1, -1)[0], self.side)
+        return View(
+            sight,
+            Cutter.of(target[0], self.side).cut(band.at),
+            rim,
+            shown.cut(band.at[rim]),
+        )
+
+    def _weigh_votes(self) -> None:
+        """Weigh each pixel of each patch in the average.
 
         A patch knows its centre best, and a plain mean of all that overlap is blurred. Patches at
         the rim hold known pixels too, and may say more about their surroundings: a smoother seam.
         """
         offset = torch.arange(self.side) - (self.side - 1) / 2
         distance = (offset[:, None].square() + offset.square()).flatten()
-        at_rim = self.shown.flatten(1).any(1)
-        inner, rim = (torch.exp(-0.5 * distance / s**2) for s in (VOTE_SPREAD, RIM_VOTE_SPREAD))
-        return torch.where(at_rim, rim[:, None], inner[:, None])
+        spreads = torch.tensor([VOTE_SPREAD, RIM_VOTE_SPREAD])
+        votes = torch.exp(-0.5 * distance / spreads[:, None] ** 2)
+        self.votes = votes.repeat_interleave(3, 1)  # (2, side·side·3): within, and at the rim
+        self.box = whole_box(self.bands)
+        self.total_votes = torch.zeros_like(self.mask[self.box])
+        at_rim = [torch.zeros(0, dtype=torch.long)]
+        for band in self.bands:
+            shown = Cutter.of((self.mask[band.box] == 0).float()[0], self.side).cut(band.at)
+            at_rim.append(shown.any(1).long())
+            there = band.within(self.box, self.total_votes)
+            there += band.laid(votes[at_rim[-1]], self.side)
+        self.at_rim = torch.cat(at_rim)
 
-    def _nearness(self) -> Tensor:
+    def _nearness(self, band: Band) -> Tensor:
         """Log-prior of each key for each query: what lies nearer is likelier to continue here."""
-        query_row, query_col = (place.float() for place in self._places(self.queries))
-        key_row, key_col = (place.float() for place in self._key_places(self.keys))
-        away = (query_row[:, None] - key_row).square_()
-        away += (query_col[:, None] - key_col).square_()
+        queries = self.queries[band.span, None]
+        away = (queries // self.cols - self.keys // self.key_cols).float().square_()
+        away += (queries % self.cols - self.keys % self.key_cols).float().square_()
         return away.mul_(-0.5 / NEARNESS**2)
-
-    def _mean_of_candidates(
-        self, target: Tensor, precision: Tensor, told: Tensor, give: Tensor, blend: bool
-    ) -> Tensor:
-        """Sum over candidates that are found anew each time, or take the best of them."""
-        weight = precision.expand(-1, -1, -1, 3).flatten(2)
-        if self.match is None:
-            self.match = self._any_keys(len(self.queries))
-            if self.here:  # what lies in the hole may be learnt from too
-                self.match = torch.where(self.is_key[self.queries], self.queries, self.match)
-        for turn in range(ROUNDS):
-            candidates = self._candidates(self.match, reach=1 + 2 * turn)
-            cost = torch.empty(candidates.shape)
-            for i in range(0, len(candidates), CHUNK):
-                rows = slice(i, i + CHUNK)
-                gap = self.patches(candidates[rows]).sub_(target[rows, None])
-                pull = _pull(gap, told[rows])
-                cost[rows] = (gap.square_() * weight[rows, None]).sum((-1, -2))
-                cost[rows] -= pull.square_() * give[rows]
-            best = cost.argmin(1, keepdim=True)
-            self.match = candidates.gather(1, best)[:, 0]
-        if not blend:
-            return self.patches(self.match)
-        share = (-0.5 * cost).softmax(1)
-        out = torch.empty_like(target)
-        for i in range(0, len(out), CHUNK):
-            rows = slice(i, i + CHUNK)
-            out[rows] = (share[rows, :, None, None] * self.patches(candidates[rows])).sum(1)
-        return out
-
-    def _candidates(self, match: Tensor, reach: int) -> Tensor:
-        """Known patches worth a look for each query, (N, 9); the present match comes first."""
-        row, col = self._places(self.queries)
-        found = [match]
-        for down, right in ((0, reach), (0, -reach), (reach, 0), (-reach, 0)):
-            beside = _position(row + down, col + right, self.rows, self.cols)
-            query = torch.where(beside >= 0, self.query_at[beside.clamp(min=0)], -1)
-            match_row, match_col = self._key_places(match[query.clamp(min=0)])
-            place = _position(match_row - down, match_col - right, self.key_rows, self.key_cols)
-            found.append(torch.where((query >= 0) & (place >= 0), place, match))
-        match_row, match_col = self._key_places(match)
-        radius = self.search_radius
-        for _ in range(4):
-            shift = (2 * torch.rand(2, len(match), generator=self.random) - 1) * max(radius, 1)
-            down, right = shift.round().long()
-            place = _position(match_row + down, match_col + right, self.key_rows, self.key_cols)
-            found.append(torch.where(place >= 0, place, match))
-            radius /= 4
-        candidates = torch.stack(found, 1)
-        return torch.where(self.is_key[candidates], candidates, match[:, None])
-
-    def _places(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        return positions // self.cols, positions % self.cols
-
-    def _key_places(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        return positions // self.key_cols, positions % self.key_cols
 
     def _any_keys(self, count: int) -> Tensor:
         return self.keys[torch.randint(len(self.keys), (count,), generator=self.random)]
 
-    def _folded(self, columns: Tensor) -> Tensor:
-        """Add up the queries' patches, (C·side·side, N), where they lie in the box."""
-        height, width = self.known[self.box].shape[-2:]
-        everywhere = torch.zeros(len(columns), self.positions)
-        everywhere[:, self.in_box] = columns
-        return F.fold(everywhere[None], (height, width), self.side)
 
-    def _unfolded(self, image: Tensor) -> Tensor:
-        """Cut the box of an image, (1, C, h, w), into the queries' patches (N, side, side, C)."""
-        side = self.side
-        columns = F.unfold(image, side)[0][:, self.in_box]
-        patches = columns.view(image.shape[1], side, side, len(self.queries))
-        return patches.permute(3, 1, 2, 0).contiguous()
-
-
-def _pull(gap: Tensor, told: Tensor) -> Tensor:
-    """Sum of π(τ − Q): (N, K, side, side·3) and (N, side·side·3) -> (N, K)."""
-    return torch.bmm(gap.flatten(2), told[..., None])[..., 0]
-
-
-def _position(row: Tensor, col: Tensor, rows: int, cols: int) -> Tensor:
-    """Turn rows and columns into positions, −1 where they leave the picture."""
-    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
-    return torch.where(inside, row * cols + col, -1)
+def _usable(unusable: Tensor, most: int) -> tuple[int, Tensor]:
+    """Choose the side of the patches, at most `most`, and which of their places are known."""
+    for side in PATCH_SIDES:
+        if side <= most:
+            usable = F.max_pool2d(unusable, side, 1)[0, 0] == 0
+            if usable.sum() >= (ENOUGH_KEYS if side > 1 else 1):
+                return side, usable
+    raise ValueError("Everything is painted over; leave a part of the picture to learn from.")

@@ -39,6 +39,8 @@ ROOMS = [
     "blend",
     "samplers",
     "selfpatch",
+    "fitting",
+    "patches",
     "unet",
     "denoiser",
     "schedule",

@@ -12,6 +12,7 @@ from inpaint.regions import (
     batches,
     enlarge,
     inscribed_radius,
+    nearest,
     shrink,
     spread,
     tiles,
@@ -336,3 +337,15 @@ def test_a_batch_has_equal_windows_that_do_not_see_each_other():
     # What sees another region comes after it; what does not may join either.
     assert batches([a, near_a, b], lambda region: 0) == [[a], [near_a, b]]
     assert batches([], lambda region: 0) == []
+
+
+def test_the_nearest_pixel_is_found():
+    wanted = torch.zeros(20, 31, dtype=torch.bool)
+    wanted[torch.tensor([3, 3, 17]), torch.tensor([4, 29, 12])] = True
+    found = nearest(wanted)
+    places = wanted.nonzero().float()
+    here = torch.cartesian_prod(torch.arange(20.0), torch.arange(31.0))
+    away = torch.cdist(here, places).amin(1)
+    theirs = torch.stack([found // 31, found % 31], 1).float()
+    assert wanted.flatten()[found].all()
+    assert ((here - theirs).norm(dim=1) <= 1.03 * away + 1e-4).all()

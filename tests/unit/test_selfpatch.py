@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import inpaint
-from inpaint import selfpatch
+from inpaint import fitting, patches, selfpatch
 from inpaint.filling import fill
 from inpaint.regions import shrink, spread
 from inpaint.selfpatch import PATCH_SIDES, PatchLevel, SelfModel
@@ -53,7 +53,7 @@ def brute_force(known, mask, x, level, side):
     keys = [place for place in places if not hole[window[place]].any()]
     queries = [place for place in places if hole[window[place]].any()]
     level = min(max(level, 1e-12), 1 - 1e-4)
-    pi_known = 1 / max(selfpatch.KNOWN_SPREAD**2, 0.15 * (1 - level) / level)
+    pi_known = 1 / max(fitting.KNOWN_SPREAD**2, 0.15 * (1 - level) / level)
     target = np.where(hole > 0, x / math.sqrt(level), known)
     precision = np.where(hole > 0, level / (1 - level), pi_known)
     offset = np.arange(side) - (side - 1) / 2
@@ -67,14 +67,14 @@ def brute_force(known, mask, x, level, side):
             away = (query[0] - key[0]) ** 2 + (query[1] - key[1]) ** 2
             score = -0.5 * (precision[window[query]] * gap**2).sum()
             pull = (told * gap).sum()
-            variance = 1 / (3 * told.sum() + selfpatch.BRIGHTNESS**-2)  # of the shift, once told
+            variance = 1 / (3 * told.sum() + fitting.BRIGHTNESS**-2)  # of the shift, once told
             score += 0.5 * pull**2 * variance
             shown.append(known[window[key]] + pull * variance)
             scores.append(score - away / (2 * selfpatch.NEARNESS**2))
         weights = np.exp(np.array(scores) - max(scores))
         weights /= weights.sum()
         best[query] = keys[int(weights.argmax())], weights.max()
-        if math.sqrt((1 - level) / level) <= selfpatch.ONE_MATCH:
+        if math.sqrt((1 - level) / level) <= fitting.ONE_MATCH:
             weights = np.eye(len(keys))[weights.argmax()]
         at_rim = (hole[window[query]] == 0).any()
         spread_of_votes = selfpatch.RIM_VOTE_SPREAD if at_rim else selfpatch.VOTE_SPREAD
@@ -243,7 +243,9 @@ def steps_at_the_rim(ramp, mask):
 
 
 def test_the_rim_is_corrected_in_brightness(monkeypatch, mode):
-    # The hole takes the whole height: every patch that is left is too dark or too light.
+    # The hole takes the whole height: every patch that is left is too dark or too light, and none
+    # may shift by itself.
+    monkeypatch.setattr(fitting, "BRIGHTNESS", 1e-6)
     ramp = torch.linspace(-0.9, 0.9, 64).expand(1, 3, 48, 64).clone()
     mask = hole(64, 48, (27, 0, 37, 48))
     corrected = steps_at_the_rim(ramp, mask)
@@ -254,8 +256,8 @@ def test_the_rim_is_corrected_in_brightness(monkeypatch, mode):
 def test_the_correction_is_bounded():
     known, mask = picture(20, 20), hole(20, 20, (8, 8, 12, 12))
     level = PatchLevel(known, mask)
-    far = torch.full((len(level.queries), level.side, 3 * level.side), 50.0)
-    out = level.assemble(far)[:, :, mask[0, 0] > 0]
+    far = ((band, torch.full((len(band.at), 3 * level.side**2), 50.0)) for band in level.bands)
+    out = level.averaged(far)[:, :, mask[0, 0] > 0]
     assert (out - 50).abs().max() <= selfpatch.MOST_SHIFT + 1e-4
 
 
@@ -264,6 +266,17 @@ def test_the_same_seed_gives_the_same_picture_and_another_another(mode):
     first = filled(known, mask, seed=3)
     assert torch.equal(first, filled(known, mask, seed=3))
     assert not torch.equal(first, filled(known, mask, seed=4))
+
+
+def test_bands_and_chunks_change_nothing(monkeypatch, mode):
+    known = picture(90, 60)
+    # A slanting line, and a box beside it.
+    mask = hole(90, 60, *((x, x // 2, x + 2, x // 2 + 2) for x in range(8, 60)), (62, 8, 82, 20))
+    whole = filled(known, mask, steps=3)
+    monkeypatch.setattr(patches, "BAND", 40)
+    monkeypatch.setattr(selfpatch, "CHUNK", 7)
+    assert len(PatchLevel(known, mask).bands) > 20
+    assert torch.allclose(filled(known, mask, steps=3), whole, atol=1e-5)
 
 
 # From level to level
@@ -300,7 +313,8 @@ def test_matches_are_continued_at_twice_their_place(width, height, mode):
             assert match in wanted or not all(fine.is_key[place] for place in wanted)
             kept += match in wanted
     assert kept > 0.7 * len(fine.queries)
-    assert torch.equal(guess, fine.assemble(fine.patches(fine.match)))
+    shown = ((band, fine.cutter.cut(fine.match[band.span])) for band in fine.bands)
+    assert torch.equal(guess, fine.averaged(shown))
     assert torch.equal(guess[:, :, mask[0, 0] == 0], known[:, :, mask[0, 0] == 0])
 
 
@@ -311,11 +325,12 @@ def test_a_finer_level_looks_near_the_coarser_ones_matches(monkeypatch):
     coarse.estimate(noised(coarse.known, 0.5), 0.5)
 
     def farthest(level):
-        drawn = level._candidates(level.match, reach=1)[:, 5:]  # after the neighbours' matches
-        gaps = [
-            a - b[:, None] for a, b in zip(*map(level._places, (drawn, level.match)), strict=True)
-        ]
-        return max(int(gap.abs().max()) for gap in gaps)
+        (band,) = level.bands
+        drawn = 2 * torch.rand(selfpatch.DRAWN, 2, len(level.queries)) - 1
+        found = level._candidates(band, 1, drawn)[:, 5:]  # after the neighbours' matches
+        down = found // level.key_cols - (level.match // level.key_cols)[:, None]
+        right = found % level.key_cols - (level.match % level.key_cols)[:, None]
+        return max(int(gap.abs().max()) for gap in (down, right))
 
     fine.continued(coarse)
     assert 1 < farthest(fine) <= selfpatch.NEARBY < farthest(coarse)
@@ -331,11 +346,31 @@ def test_a_coarse_level_without_holes_gives_nothing_to_continue(mode):
 def test_patches_are_what_lies_there():
     known = picture(17, 16)
     level = PatchLevel(known, hole(17, 16, (7, 7, 9, 8)))
-    found = level.patches(level.keys).view(-1, level.side, level.side, 3)
+    found = level.cutter.cut(level.keys).view(-1, level.side, level.side, 3)
     for key, patch in zip(level.keys.tolist(), found, strict=True):
         row, col = divmod(key, level.cols)
         there = known[0, :, row : row + level.side, col : col + level.side]
         assert torch.equal(patch, there.permute(1, 2, 0))
+
+
+@pytest.mark.parametrize("limit", [1, 50, 10**6])
+def test_bands_hold_every_patch_once(monkeypatch, limit):
+    monkeypatch.setattr(patches, "BAND", limit)
+    mask, side = hole(40, 30, (3, 2, 4, 9), (20, 5, 33, 8), (0, 27, 1, 28)), 5
+    touched = torch.nn.functional.max_pool2d(mask, side, 1)[0, 0] > 0
+    several = list(patches.bands(touched, side))
+    places = torch.zeros(30, 40)
+    total = torch.zeros(1, 2, 30, 40)
+    for band in several:
+        assert len(band.at) == band.span.stop - band.span.start
+        height, width = places[band.box].shape
+        places[band.box][band.at // width, band.at % width] += 1
+        total[band.box] += band.laid(torch.ones(len(band.at), 2 * side**2), side)
+    assert torch.equal(places[: 30 - side + 1, : 40 - side + 1], touched.float())
+    wanted = torch.nn.functional.conv_transpose2d(
+        touched.float()[None, None], torch.ones(1, 2, side, side)
+    )
+    assert torch.equal(total, wanted)
 
 
 # Scale and cost
