@@ -45,11 +45,16 @@ class Candidates:
     dark: bool
 
     def scores(self, weights: dict[str, float]) -> NDArray[np.float64]:
-        """Log-odds of being damage."""
+        """Log-odds of being damage; a weight is of a feature, or of a product: "size*tone"."""
         score = np.full(len(self.contrast), weights["bias"])
-        for name, values in self.features.items():
-            score += weights[name] * values
+        for name, weight in weights.items():
+            if name != "bias":
+                score += weight * self.feature(name)
         return score
+
+    def feature(self, name: str) -> NDArray[np.float64]:
+        """Return a feature, or a product of features, (N,)."""
+        return np.asarray(np.prod([self.features[part] for part in name.split("*")], axis=0))
 
     def centres(self) -> NDArray[np.float64]:
         """Return (N, 2): how far down and across each lies, in [0, 1]."""

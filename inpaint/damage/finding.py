@@ -57,6 +57,8 @@ class Kind:
 
     Attributes
     ----------
+    name : str
+        What is looked for.
     propose, weights
         Where the candidates come from, and how they are scored.
     levels : int
@@ -73,6 +75,7 @@ class Kind:
         dust lies all over a picture, and stars do not.
     """
 
+    name: str
     propose: Callable[[Light], Iterator[Candidates]]
     weights: dict[str, float]
     levels: int
@@ -84,8 +87,8 @@ class Kind:
 
 
 KINDS = (
-    Kind(lines, LINE_WEIGHTS, LEVELS, sure=4.7, company=2.0, common=0.7),
-    Kind(specks, SPECK_WEIGHTS, 1, sure=1.4, company=0.0, proof=5, spread=0.18),
+    Kind("lines", lines, LINE_WEIGHTS, LEVELS, sure=4.7, company=2.0, common=0.7),
+    Kind("specks", specks, SPECK_WEIGHTS, 1, sure=1.4, company=0.0, proof=5, spread=0.18),
 )
 TWENTIETH = (-5.0, 0.0)
 """Between what the twentieth best score is taken to lie: a picture may be damaged all over."""
@@ -119,8 +122,12 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
     if not images:
         return np.zeros((height, width), bool)
     found = np.zeros(images[0].shape[:2], bool)
+    proposed: dict[Any, list[list[Candidates]]] = {}
     for kind in KINDS:
-        found |= _taken(images[: kind.levels], kind, sensitivity)
+        looked = proposed.setdefault(kind.propose, [])
+        looked += [list(kind.propose(image)) for image in images[len(looked) : kind.levels]]
+        own = [candidates for level in looked[: kind.levels] for candidates in level]
+        found |= _taken(images[0] @ LUMA, own, kind, sensitivity)
     found |= stamp(images[0])
     if not found.any():
         return np.zeros((height, width), bool)
@@ -128,10 +135,8 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
     return np.asarray(_resized(found, (width, height)) > 0)
 
 
-def _taken(images: list[Light], kind: Kind, sensitivity: float) -> Mask:
-    """Mark the candidates of one kind, if there is proof of it at all."""
-    light = images[0] @ LUMA
-    proposed = [candidates for image in images for candidates in kind.propose(image)]
+def _taken(light: Light, proposed: list[Candidates], kind: Kind, sensitivity: float) -> Mask:
+    """Mark the candidates that are of a kind, if there is proof of it at all."""
     scores = [candidates.scores(kind.weights) for candidates in proposed]
     strictness, share = STEEPNESS * (0.5 - sensitivity), min(1.0, 2 * (1 - sensitivity))
     kept = np.zeros(light.shape, bool)

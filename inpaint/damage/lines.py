@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from inpaint.damage.candidates import (
     components,
     disc,
 )
+from inpaint.damage.relations import relations
 
 ANGLES = 16
 SECTOR = 4
@@ -31,6 +33,7 @@ SIDE = 3
 def lines(rgb: Light) -> Iterator[Candidates]:
     """Yield the bright, then the dark lines of (h, w, 3) in [0, 1], as candidates."""
     light = rgb @ LUMA
+    hue = rgb - light[..., None]
     responses, angles = _line_responses(light)
     # Texture answers everywhere: a line must stand out from the answers around it, and from grain.
     answers = np.minimum(cv2.max(*responses), np.float32(0.05))
@@ -47,15 +50,12 @@ def lines(rgb: Light) -> Iterator[Candidates]:
         at = rows, columns
         mean = Grouped(owner)
         turn = angle[at] * (math.pi / ANGLES)
-        down = np.rint((SIDE + 1) * np.cos(turn)).astype(int)
-        right = np.rint(-(SIDE + 1) * np.sin(turn)).astype(int)
-        left_side, right_side = (
-            tone[
-                np.clip(rows + way * down, 0, tone.shape[0] - 1),
-                np.clip(columns + way * right, 0, tone.shape[1] - 1),
-            ]
-            for way in (1, -1)
+        near, *further = (
+            [_beside(rows, columns, turn, way * apart, tone.shape) for way in (1, -1)]
+            for apart in (SIDE + 1, 2 * SIDE + 2, 3 * SIDE + 3)
         )
+        left_side, right_side = (tone[side] for side in near)
+        far = [mean(sum(tone[pair[way]] for pair in (near, *further)) / 3) for way in (0, 1)]
         length, _ = mean.extent(rows, columns)
         contrast = mean(response[at])
         opened = cv2.morphologyEx(tone, cv2.MORPH_OPEN, disc(4))
@@ -65,11 +65,28 @@ def lines(rgb: Light) -> Iterator[Candidates]:
             "behind": np.log(mean.spread((left_side + right_side) / 2) + 0.01),
             "sides": np.log(mean(np.abs(left_side - right_side)) + 0.005),
             "tone": mean(tone[at]),
+            "far": np.log(np.abs(far[0] - far[1]) + 0.005),
+            "colour": np.log(mean(np.abs(hue[at]).max(1)) + 0.02),
+            "hues": np.log(mean(np.abs(hue[near[0]] - hue[near[1]]).max(1)) + 0.01),
             "busy": np.log(mean(around[at]) + 0.001),
             "dark": np.full(len(length), float(sign)),
+            **relations(rows, columns, owner, contrast, tone.shape),
         }
         ground = opened if sign == 0 else 1 - opened
         yield Candidates(features, rows, columns, owner, contrast, tone - opened, ground, sign == 1)
+
+
+def _beside(
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    turn: NDArray[np.floating[Any]],
+    apart: int,
+    size: tuple[int, int],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places `apart` pixels beside lines that run at angles in radians."""
+    down = np.rint(rows + apart * np.cos(turn)).astype(np.intp)
+    right = np.rint(columns - apart * np.sin(turn)).astype(np.intp)
+    return np.clip(down, 0, size[0] - 1), np.clip(right, 0, size[1] - 1)
 
 
 def _by_direction(

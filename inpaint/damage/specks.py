@@ -56,6 +56,7 @@ def specks(rgb: Light) -> Iterator[Candidates]:
             "contrast": np.log(contrast),
             "behind": np.log(mean(behind[at]) + 0.005),
             "tone": mean(tone[at]),
+            "ground": np.log(mean(ground[at]).clip(0) + 0.02),
             "colour": np.log(mean(colour[at]) + 0.02),
             "apart": np.log(np.maximum(mean(tone[at] - blur(tone, 9)[at]) / contrast, 0.05)),
             "near": np.log(mean(near[at]) + 0.002) - np.log(mean.count * contrast),

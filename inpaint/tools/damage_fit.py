@@ -19,8 +19,13 @@ from inpaint.damage import Kind
 from inpaint.tools.crops import find
 from inpaint.tools.damage_draw import LOOKS, damaged, dress, photograph
 
-TRAINED_ON = {"lines": ("scratch", "film", "crack", "fold"), "specks": ("dust",)}
-"""Kinds of damage that are drawn to fit each kind of candidate."""
+TRAINED_ON = {
+    "lines": ("scratch", "film", "crack", "fold"),
+    "folds": ("fold", "film"),
+    "cracks": ("crack",),
+    "specks": ("dust",),
+}
+"""Kinds of damage that are drawn to fit what is looked for."""
 PHOTOGRAPHS = 240
 HIT = 0.6
 """Least share of a candidate's pixels that lie on damage."""
@@ -43,7 +48,7 @@ def gather(
     """
     files = find(folder)
     order = np.random.default_rng(seed).permutation(len(files))[:count]
-    names: list[str] = []
+    names = [name for name in sought.weights if name != "bias"]
     features, labels, sizes = [], [], []
     for turn, index in enumerate(order):
         rng = np.random.default_rng([seed, turn])
@@ -58,8 +63,7 @@ def gather(
                     size = np.bincount(found.owner)
                     hit = np.bincount(found.owner, shown[found.rows, found.columns]) / size
                     kept = (hit >= HIT) | (not is_damage)
-                    names = list(found.features)
-                    features.append(np.stack(list(found.features.values()), 1)[kept])
+                    features.append(np.stack([found.feature(n) for n in names], 1)[kept])
                     labels.append(np.full(kept.sum(), float(is_damage)))
                     sizes.append(size[kept].astype(float))
     return names, np.concatenate(features), np.concatenate(labels), np.concatenate(sizes)
@@ -87,12 +91,13 @@ def counts(labels: Values, sizes: Values) -> Values:
 
 
 def main(folder: Path) -> None:
-    """Fit and print the weights of lines and of specks."""
+    """Fit and print the weights of everything that is looked for."""
     for sought in damage.KINDS:
-        name = sought.propose.__name__
-        names, features, labels, sizes = gather(folder, sought, TRAINED_ON[name], PHOTOGRAPHS)
+        names, features, labels, sizes = gather(
+            folder, sought, TRAINED_ON[sought.name], PHOTOGRAPHS
+        )
         weights = fit(features, labels, counts(labels, sizes))
-        print(f"{name}: {{")
+        print(f"{sought.name}: {{")
         for feature, weight in zip([*names, "bias"], weights, strict=True):
             print(f'    "{feature}": {weight:.2f},')
         print("}")
