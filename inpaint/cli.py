@@ -138,7 +138,9 @@ def _add_task(commands: Any, name: str, task: Task) -> None:
     """Draw a task's command from its row."""
     mask = " --mask mask.png" if task.mask == "needed" else ""
     example = f"example: python -m inpaint {name} photo.jpg{mask} -o result.png"
-    command = commands.add_parser(name, help=task.tip, description=task.tip, epilog=example)
+    command = commands.add_parser(
+        name, help=task.tip, description=f"{task.tip} {task.pretrained}", epilog=example
+    )
     command.add_argument("picture", help="the picture: PNG, JPEG, WebP, TIFF, BMP or GIF")
     if task.mask != "unused":
         missing = "transparent pixels" if task.mask == "needed" else "what the task finds itself"

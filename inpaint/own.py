@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
@@ -28,6 +29,13 @@ def folder_of(name: str) -> Path:
             f"A model's name is up to 40 small letters, digits, '-' and '_', not {name[:40]!r}."
         )
     return home() / name
+
+
+def command(data: str, name: str, minutes: float = 30.0) -> str:
+    """Return the command that specialises a model, to be shown and copied; else as `folder_of`."""
+    folder_of(name)
+    parts = ["python", "-m", "inpaint", "specialise", data, "--name", name]
+    return shlex.join([*parts, "--minutes", f"{minutes:g}"])
 
 
 def own_models() -> dict[str, Path]:

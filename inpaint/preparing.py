@@ -36,6 +36,8 @@ LEAST_NOISE = 0.5
 """Deviation, of 255, taken for that of a picture without visible noise: rounding leaves 0.3."""
 ERROR = 12.0
 """Deviation, of 255, from the truth that is expected of the network's estimates."""
+KEPT_COLOUR = 0.5
+"""Noise strength up to which paint keeps its colour; with more the picture's colours take over."""
 STROKE = 16
 """Difference, of 255, from which on a copy of the picture counts as painted."""
 
@@ -335,13 +337,13 @@ def _replaced(request: Request) -> Prepared:
 
 
 def _with_the_guide(filler: Filler, request: Request) -> Filler:
-    """Let what was pasted keep its texture; flat paint has none and gets the picture's."""
+    """Let what was pasted keep its texture; flat paint keeps its colour and gets the picture's."""
     if request.guide is None:
         return filler
     args = request.picture, request.guide, request.painted, request.settings.at
     laid, mask, _ = guides.laid(*args)
     if guides.is_flat(laid, mask):
-        return filler
+        return sources.tinted(filler) if request.settings.strength <= KEPT_COLOUR else filler
     return sources.from_both_sides(filler, request.settings.grow)
 
 

@@ -164,7 +164,8 @@ class Settings:
         ),
     )
     prompt: str = field(
-        default="", metadata=_text("Prompt", "What should be there, in words; for hub models.")
+        default="",
+        metadata=_text("Prompt", "What should be there, in words; for pretrained models."),
     )
     negative: str = field(
         default="", metadata=_text("Negative prompt", "What should not be there, in words.")
@@ -175,7 +176,7 @@ class Settings:
     )
     scheduler: str = field(
         default="",  # the model's
-        metadata=_text("Scheduler", "The hub model's own sampler; empty for its usual one."),
+        metadata=_text("Scheduler", "The pretrained model's own sampler; empty for its usual one."),
     )
     sensitivity: float = field(
         default=0.5,

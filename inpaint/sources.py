@@ -13,6 +13,13 @@ from inpaint.filling import Filler, Pass, Pyramid, Step
 from inpaint.selfpatch import SelfModel, Source
 from inpaint.settings import Settings
 
+AROUND = 17
+"""Side in pixels of the square whose mean is taken for a place's tone; the rest is texture."""
+FLAT = 2.5 / 255
+"""Span of values, of 2, of a pixel and its neighbours that are flat paint."""
+HIDDEN = 0.05
+"""Share of a hole whose texture may be missing."""
+
 Find = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(picture, mask of a window) -> (pixels (1, 3, h, w), where not to learn (1, 1, h, w))."""
 
@@ -68,6 +75,36 @@ def from_picture(filler: Filler, pixels: Tensor, here: bool = False) -> Filler:
     """
     nowhere = torch.zeros(1, 1, *pixels.shape[-2:])
     return _learning(filler, lambda picture, mask: (pixels, nowhere), here)
+
+
+def tinted(filler: Filler) -> Filler:
+    """Learn from around the hole, and from its flat paint with the texture of what is nearest.
+
+    Elsewhere in the picture there may be nothing of the paint's colour; so it keeps its own.
+    """
+
+    def find(picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        known = 1 - mask
+        tone, share = (F.avg_pool2d(x, AROUND, 1, AROUND // 2) for x in (picture * known, known))
+        texture = (picture - tone / share.clamp(min=1e-6)) * known
+        texture = torch.roll(texture, _beside(mask), (2, 3))
+        low, high = -F.max_pool2d(-picture, 3, 1, 1), F.max_pool2d(picture, 3, 1, 1)
+        flat = mask * ((high - low).amax(1, keepdim=True) < FLAT)
+        return (picture + flat * texture).clamp(-1, 1), torch.zeros_like(mask)
+
+    return _learning(filler, find, here=True)
+
+
+def _beside(mask: Tensor) -> tuple[int, int]:
+    """Return the least shift, down or right, that lays known pixels over nearly all of a hole."""
+    height, width = mask.shape[-2:]
+    pace = max(1, max(height, width) // 64)
+    steps = [(down, 0) for down in range(pace - height, height, pace)]
+    steps += [(0, right) for right in range(pace - width, width, pace)]
+    steps.sort(key=lambda step: abs(step[0]) + abs(step[1]))
+    hidden = [float((mask * torch.roll(mask, step, (2, 3))).sum()) for step in steps]
+    enough = max(min(hidden), HIDDEN * float(mask.sum()))
+    return next(step for step, left in zip(steps, hidden, strict=True) if left <= enough)
 
 
 def from_both_sides(filler: Filler, inset: int) -> Filler:

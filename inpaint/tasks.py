@@ -25,6 +25,8 @@ class Task:
     ----------
     title, tip : str
         Two words at most, and a sentence.
+    pretrained : str
+        What a pretrained model would do better, in a sentence; empty where nothing.
     mask : str
         Whether something must be painted.
     guide : str
@@ -40,6 +42,7 @@ class Task:
 
     title: str
     tip: str
+    pretrained: str = ""
     mask: Need = "needed"
     guide: Need = "unused"
     guide_tip: str = ""
@@ -57,10 +60,12 @@ TASKS: dict[str, Task] = {
     "fill": Task(
         "Remove",
         "Paint over what should go, its shadow too, and it is replaced by what fits around it.",
+        "A pretrained model is better where a whole thing has to be invented.",
     ),
     "extend": Task(
         "Extend",
         "Choose sides or an aspect ratio, and the picture is continued beyond its edges.",
+        "A pretrained model is better where more than texture has to go on.",
         mask="unused",
         controls=("left", "right", "top", "bottom", "aspect"),
     ),
@@ -72,8 +77,8 @@ TASKS: dict[str, Task] = {
     ),
     "replace": Task(
         "Replace",
-        "Paint roughly in colour or paste a picture, and it becomes part of this one; a hub model "
-        "with a prompt and more noise makes more of it.",
+        "Paint roughly in colour or paste a picture, and it becomes part of this one.",
+        "A pretrained model with a prompt and more noise makes more of it.",
         mask="optional",
         guide="optional",
         guide_tip="A copy of the picture with something painted on it, or an object to paste.",
@@ -82,14 +87,14 @@ TASKS: dict[str, Task] = {
     ),
     "create": Task(
         "Create",
-        "Makes a new picture from this one's textures, or variations of it at a lower strength; a "
-        "hub model with a prompt can make anything.",
+        "Makes a new picture from this one's textures, or variations of it at a lower strength.",
+        "A pretrained model with a prompt can make anything.",
         mask="optional",
     ),
     "restyle": Task(
         "Restyle",
-        "The picture is made anew from a second one's colours and textures; a hub model with a "
-        "prompt and more noise understands what it paints.",
+        "The picture is made anew from a second one's colours and textures.",
+        "A pretrained model with a prompt and more noise understands what it paints.",
         mask="optional",
         guide="optional",
         guide_tip="A picture that shows the style: its colours and textures are used.",
@@ -98,7 +103,8 @@ TASKS: dict[str, Task] = {
     "enlarge": Task(
         "Enlarge",
         "The picture at 2 or 4 times its size; its edges become crisp, but lost detail does not "
-        "return, for which a large hub model is better.",
+        "return.",
+        "A pretrained model of such pictures, faces say, invents more of it.",
         mask="unused",
         controls=("scale",),
         defaults=_restoring(steps=8, strength=0.5),
@@ -108,6 +114,7 @@ TASKS: dict[str, Task] = {
         "Colourise",
         "Paint a few strokes of colour and they spread as far as the tones are alike; without "
         "strokes it stays all but grey, for this small network knows no colours.",
+        "A pretrained model of such pictures, faces say, and more noise need no strokes.",
         mask="optional",
         guide="optional",
         guide_tip="Strokes of colour on a transparent ground, or a copy of the picture with "

@@ -2,6 +2,6 @@
 
 from inpaint.training.loop import train
 from inpaint.training.settings import TrainSettings
-from inpaint.training.specialise import command, specialise
+from inpaint.training.specialise import specialise
 
-__all__ = ["TrainSettings", "command", "specialise", "train"]
+__all__ = ["TrainSettings", "specialise", "train"]

@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,21 @@ BETAS, WEIGHT_DECAY, CLIP = (0.9, 0.95), 0.01, 1.0
 LOOK_EVERY = 10  # steps between readings of the loss, each of which waits for the device
 
 
-def train(settings: TrainSettings) -> Progress:
+Watch = Callable[[float, str], bool]
+"""(share of the run that is done, what to tell) -> whether to stop; called after every step."""
+
+
+def no_watch(done: float, text: str) -> bool:
+    """Look on without a word."""
+    return False
+
+
+def train(settings: TrainSettings, progress: Watch = no_watch) -> Progress:
     """Train a network and leave it in `settings.out`.
 
-    Stops when its time is over or on SIGINT or SIGTERM; either way, and at every checkpoint, the
-    folder holds the averaged weights as a pipeline that `InpaintPipeline.from_pretrained` loads.
+    Stops when its time is over, when `progress` says so, or on SIGINT or SIGTERM; in any case, and
+    at every checkpoint, the folder holds the averaged weights as a pipeline that
+    `InpaintPipeline.from_pretrained` loads.
 
     Raises
     ------
@@ -59,7 +70,7 @@ def train(settings: TrainSettings) -> Progress:
         run.accelerator.wait_for_everyone()  # all have looked at `out` before it is written to
         if not settings.resume:
             run.save()
-        run.loop(stopped)
+        run.loop(stopped, progress)
         run.save()
     return run.progress()
 
@@ -144,7 +155,7 @@ class Run:
         part = self.step / limit if limit else self.seconds / (60 * self.settings.minutes)
         return min(part, 1.0)
 
-    def loop(self, stopped: threading.Event) -> None:
+    def loop(self, stopped: threading.Event, progress: Watch) -> None:
         """Train until the run is done or `stopped` is set."""
         accelerator, how = self.accelerator, self.how
         ranks, rank = accelerator.num_processes, accelerator.process_index
@@ -160,6 +171,7 @@ class Run:
             mininterval=1 if sys.stderr.isatty() else 60,
         )
         recent: list[torch.Tensor] = []
+        text = ""
         while True:
             seconds = base + time.monotonic() - began
             self.seconds, stop = self._agree(seconds, stopped.is_set())
@@ -176,6 +188,8 @@ class Run:
                 text = f"step {self.step}, loss {self.loss:.4f}, {rate:.0f} images/s"
                 bar.set_postfix_str(text, refresh=False)
                 bar.update(round(100 * self.done(), 1) - bar.n)
+            if progress(self.done(), text):
+                stopped.set()
             if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
                 self.save()
                 saved = time.monotonic()

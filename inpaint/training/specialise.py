@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 from inpaint import own
 from inpaint.models import MODELS, SHIPPED, ModelError
 from inpaint.training.checkpoint import STATE
-from inpaint.training.loop import train
+from inpaint.training.loop import Watch, no_watch, train
 from inpaint.training.settings import TrainSettings
 
 LEARNING_RATE = 2e-4
@@ -25,6 +24,7 @@ def specialise(
     max_steps: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
+    progress: Watch = no_watch,
 ) -> Path:
     """Fine-tune a model on a folder of pictures; a run that was stopped goes on.
 
@@ -40,6 +40,8 @@ def specialise(
         What to start from: photo, another model of one's own, or a folder that holds one.
     batch_size, seed
         See `TrainSettings`.
+    progress
+        See `inpaint.training.loop.train`.
 
     Returns
     -------
@@ -68,16 +70,10 @@ def specialise(
             seed=seed,
             init_from=None if begun else origin,
             resume=begun,
-        )
+        ),
+        progress,
     )
     return out
-
-
-def command(data: str, name: str, minutes: float = 30.0) -> str:
-    """Return the command that specialises, to be shown and copied."""
-    own.folder_of(name)
-    parts = ["python", "-m", "inpaint", "specialise", data, "--name", name]
-    return shlex.join([*parts, "--minutes", f"{minutes:g}"])
 
 
 def _folder(start: str) -> Path:

@@ -86,7 +86,7 @@ def tasks() -> list[dict[str, Any]]:
         {
             "name": name,
             "title": task.title,
-            "tip": task.tip,
+            "tip": f"{task.tip} {task.pretrained}".strip(),
             "mask": task.mask,
             "guide": task.guide,
             "settings": list(task.controls),

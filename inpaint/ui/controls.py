@@ -44,6 +44,18 @@ def defaults(task: str, **values: Any) -> dict[str, Any]:
     return settled({"task": task, **own, **values}).as_dict()
 
 
+def for_task(task: str, model: str, candidates: int, usual: str) -> dict[str, Any]:
+    """Return the values for a task that is chosen; a model that can do it is kept.
+
+    `usual` is the model to return to from one that only restores.
+    """
+    values = {"candidates": candidates, **TASKS[task].defaults}
+    if not TASKS[task].restores:
+        spec = models.listed().get(model)
+        values["model"] = model if spec is None or spec.fills else usual
+    return defaults(task, **values)
+
+
 def is_shown(name: str, task: str, model: str) -> bool:
     """Whether a task with a model has a use for a setting."""
     if name in COMMON or name in TASKS[task].controls:

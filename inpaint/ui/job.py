@@ -1,32 +1,37 @@
-"""An edit in a thread of its own, so that the page stays alive and Stop acts within one step."""
+"""Work in a thread of its own, so that the page stays alive and Stop acts within one step."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
-from inpaint.editing import Moment, Result, Stopped
+from inpaint.editing import Stopped
+
+M = TypeVar("M")
+R = TypeVar("R")
 
 POLL = 0.25
 """Seconds between signs of life; a closed tab is noticed at the next one."""
 
 
-class Job:
+class Job(Generic[M, R]):
     """Run `work(progress)` in a thread.
 
     Parameters
     ----------
     work : callable
-        Takes a progress callback and returns a Result.
+        Takes a callback for its moments, which raises `Stopped` once it is told to stop; returns
+        the result.
     """
 
-    def __init__(self, work: Callable[[Callable[[Moment], None]], Result]) -> None:
+    def __init__(self, work: Callable[[Callable[[M], None]], R]) -> None:
         self._work = work
         self._stop = threading.Event()
         # Only the latest moment matters: a slow browser must not make a queue grow.
-        self._latest: queue.Queue[Moment | None] = queue.Queue(maxsize=1)
-        self._result: Result | None = None
+        self._latest: queue.Queue[M | None] = queue.Queue(maxsize=1)
+        self._result: R | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -43,7 +48,7 @@ class Job:
         """Wait a moment, or less if it is told to stop."""
         self._stop.wait(POLL)
 
-    def moments(self) -> Iterator[Moment | None]:
+    def moments(self) -> Iterator[M | None]:
         """Start, and yield the latest moment as it comes, None while there is no new one.
 
         Leaving the loop early, as a closed tab does, stops the work.
@@ -62,7 +67,7 @@ class Job:
             self.stop()
             self._thread.join()
 
-    def result(self) -> Result:
+    def result(self) -> R:
         """Return what the work returned, or raise what it raised."""
         if self._error:
             raise self._error
@@ -77,12 +82,12 @@ class Job:
         finally:
             self._put(None)
 
-    def _progress(self, moment: Moment) -> None:
+    def _progress(self, moment: M) -> None:
         if self._stop.is_set():
             raise Stopped
         self._put(moment)
 
-    def _put(self, moment: Moment | None) -> None:
+    def _put(self, moment: M | None) -> None:
         while True:
             try:
                 self._latest.put_nowait(moment)

@@ -62,6 +62,13 @@ class Parts:
     locked: gr.Checkbox
     link: gr.Button
     open_project: gr.UploadButton
+    open_clip: gr.UploadButton
+    clip_box: gr.Column
+    clip_told: gr.HTML
+    clip_masks: gr.UploadButton
+    clip_fill: gr.Button
+    clip_view: gr.Video
+    clip_save: gr.Button
     settings: dict[str, Any]
 
     @property
@@ -131,6 +138,27 @@ def _make_work(made: dict[str, Any]) -> None:
         visible=bool(examples()),
         buttons=[],
     )
+    with gr.Column(visible=False, elem_id="clip") as made["clip_box"]:
+        made["clip_told"] = gr.HTML("", elem_id="clip-told")
+        with gr.Row(elem_id="clip-row"):
+            made["clip_fill"] = gr.Button(
+                mark("clip_fill"), variant="primary", elem_id="clip-fill", size="md"
+            )
+            made["clip_masks"] = gr.UploadButton(
+                mark("clip_masks"), file_count="multiple", file_types=["image", "video"],
+                elem_id="clip-masks", size="md",
+            )  # fmt: skip
+            made["clip_save"] = gr.Button(
+                mark("clip_save"), visible=False, elem_id="clip-save", size="md"
+            )
+        made["clip_view"] = gr.Video(
+            label=mark("clip_view"),
+            visible=False,
+            interactive=False,
+            height=400,
+            elem_id="clip-view",
+            buttons=[],
+        )
     with gr.Column(visible=False, elem_id="results") as made["results"]:
         with gr.Row(elem_id="seen"):
             made["view"] = gr.Radio(
@@ -208,6 +236,9 @@ def _make_controls(made: dict[str, Any]) -> None:
             mark("open_project"), file_types=[".zip"], elem_id="open-project", size="sm",
             min_width=120,
         )  # fmt: skip
+        made["open_clip"] = gr.UploadButton(
+            mark("open_clip"), file_types=["video"], elem_id="open-clip", size="sm", min_width=120
+        )
         gr.Button(mark("camera"), elem_id="camera", size="sm", min_width=120)
 
 

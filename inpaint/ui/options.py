@@ -50,6 +50,9 @@ class Options:
     max_upload: int = _row(200, "refuse files of more megabytes", low=1)
     queue: int = _row(16, "people who may wait for their turn", high=1000)
     rate: int = _row(600, "requests a minute that a client may send; 0 for any number")
+    specialise: bool = _row(
+        False, "visitors may train models on pictures they bring, for everybody's list"
+    )
     mcp: bool = _row(False, "serve the API as MCP tools too")
 
     def __post_init__(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from inpaint import models, pictures
-from inpaint.tasks import TASKS
 from inpaint.ui import address, controls, studio
 from inpaint.ui.api import wire_api
 from inpaint.ui.canvas import uploaded_file
+from inpaint.ui.clips import is_clip, shown_clip, wire_clips
 from inpaint.ui.examples import examples
 from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
@@ -27,6 +27,7 @@ from inpaint.ui.showing import (
     opened,
     task_chosen,
 )
+from inpaint.ui.specialising import make_specialising
 from inpaint.ui.studio import Session
 from inpaint.ui.turns import Line
 from inpaint.ui.uploads import Guarded
@@ -50,6 +51,8 @@ def create_demo(options: Options) -> gr.Blocks:
         wire_results(parts)
         wire_history(parts, options.device)
         wire_downloads(parts)
+        wire_clips(parts, options, line)
+        make_specialising(parts, options, line)
         wire_api(options, line)
     # Whoever waits for a turn does so inside a running event: see `inpaint.ui.turns`.
     demo.queue(max_size=None, api_open=False, default_concurrency_limit=options.queue + 2)
@@ -63,7 +66,10 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         return opened(parts, session, drawing) | {parts.status: told}
 
     def on_upload(event: gr.EventData) -> Updates:
-        return on_open(uploaded_file(event))
+        path = uploaded_file(event)
+        if is_clip(path):
+            return shown_clip(parts, path, options.max_pixels)
+        return on_open(path)
 
     parts.canvas.upload(on_upload, outputs=parts.outputs, api_visibility="private").then(
         **estimating(parts, options.device)
@@ -132,8 +138,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     values, task = parts.values, parts.task
 
     def on_task(name: str, model: str, candidates: int) -> Updates:
-        kept = {"model": model, "candidates": candidates}
-        found = controls.defaults(name, **kept, **TASKS[name].defaults)
+        found = controls.for_task(name, model, candidates, options.model)
         return task_chosen(parts, name, found) | {parts.view: "paint"}
 
     kept = [parts.settings["model"], parts.settings["candidates"]]

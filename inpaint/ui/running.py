@@ -82,19 +82,19 @@ def running(parts: Parts, session: Session | None, work: Iterator[Any]) -> Itera
                 yield _moment(parts, event, previews)
             elif isinstance(event, Run):
                 assert session is not None
-                yield _freed(parts, event.said) | shown(parts, session, view="compare")
+                yield freed(parts, event.said) | shown(parts, session, view="compare")
                 return
             elif isinstance(event, int):
                 yield {
-                    parts.status: say("ahead", count=event) if event else _bar(say("starting"), 0)
+                    parts.status: say("ahead", count=event) if event else bar(say("starting"), 0)
                 }
     except Exception:
         # Without this the page would stay locked after an error.
         if begun and session:
-            yield _freed(parts, "") | shown(parts, session)
+            yield freed(parts, "") | shown(parts, session)
         raise
     if begun and session:  # it was stopped while it waited
-        yield _freed(parts, say("stopped_waiting")) | shown(parts, session)
+        yield freed(parts, say("stopped_waiting")) | shown(parts, session)
 
 
 def _begun(parts: Parts) -> Updates:
@@ -110,7 +110,8 @@ def _begun(parts: Parts) -> Updates:
     }
 
 
-def _freed(parts: Parts, said: str) -> Updates:
+def freed(parts: Parts, said: str) -> Updates:
+    """Let the next run begin, and say something about the last."""
     return {
         parts.canvas: gr.update(busy=False),
         parts.fill: gr.update(interactive=True),
@@ -123,7 +124,7 @@ def _freed(parts: Parts, said: str) -> Updates:
 
 def _moment(parts: Parts, moment: Moment, previews: list[str]) -> Updates:
     """Show progress on the canvas, in the status and in the gallery."""
-    told = {parts.status: _bar(studio.progress_text(moment), moment.number / max(moment.total, 1))}
+    told = {parts.status: bar(studio.progress_text(moment), moment.number / max(moment.total, 1))}
     seen = studio.views(moment)
     if seen is None:
         return told
@@ -137,5 +138,6 @@ def _moment(parts: Parts, moment: Moment, previews: list[str]) -> Updates:
     }
 
 
-def _bar(text: str, share: float) -> str:
+def bar(text: str, share: float) -> str:
+    """Return a line over a bar of which a share is full."""
     return f'<div class="bar" style="--share:{100 * share:.0f}%">{text}</div>'

@@ -33,6 +33,7 @@ def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
         parts.view: gr.update(value="paint"),
         parts.cost: "",
         parts.status: "",
+        parts.clip_box: gr.update(visible=session.clip is not None),
         **guide(parts, ""),
         **shown(parts, session),
     }

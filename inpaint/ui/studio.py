@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -42,6 +42,8 @@ VARIED = 0.5
 """Noise strength of "more like this"."""
 
 log = logging.getLogger(__name__)
+M = TypeVar("M")
+R = TypeVar("R")
 
 
 @dataclass(slots=True, eq=False)
@@ -54,13 +56,17 @@ class Session:
         The run that is going on.
     cards
         Of each run, by its number, a small JPEG of each candidate.
+    clip, clip_masks
+        The video whose first frame is painted on, and masks for its frames in place of what is.
     draft, parked
         While candidates are merged: the result so far, and the mask to come back to.
     """
 
     visit: Visit
-    job: Job | None = None
+    job: Job[Any, Any] | None = None
     cards: dict[int, list[bytes]] = field(default_factory=dict)
+    clip: Path | None = None
+    clip_masks: Path | None = None
     draft: Candidate | None = None
     parked: Drawing | None = None
 
@@ -292,7 +298,7 @@ def _worked(
     yield made
 
 
-def in_turn(job: Job, line: Line) -> Generator[int | Moment | None, None, Result | None]:
+def in_turn(job: Job[M, R], line: Line) -> Generator[int | M | None, None, R | None]:
     """Do a job when its turn has come: yields how many are ahead, 0, then moments.
 
     Returns None if it was stopped before it had anything; what goes wrong becomes one sentence.

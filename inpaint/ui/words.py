@@ -28,6 +28,7 @@ WORDS: dict[str, str] = {
     "examples": "Or try one: it is filled at once",
     "camera": "Use the camera",
     "open_project": "Open a project",
+    "open_clip": "Open a clip",
     "private": "Pictures and results stay on the computer that serves this page, no other visitor "
     "sees them, and they are deleted about an hour after you leave.",
     "keys": "Ctrl+Enter starts, Escape stops, and ? lists the keys of the canvas.",
@@ -63,6 +64,20 @@ WORDS: dict[str, str] = {
     "stage_adding_detail": "Adding detail",
     "stage_finishing_the_texture": "Finishing the texture",
     "stage_restoring": "Restoring",
+    "stage_filling_from_other_frames": "Filling from other frames",
+    "stage_inventing_what_no_frame_shows": "Inventing what no frame shows",
+    # Clips
+    "clip_told": "{frames} frames of {width} × {height}: paint over the first what should go from "
+    "all of them, or choose masks.",
+    "clip_masks": "Masks: a clip, or a picture for each frame",
+    "clip_masked": "{count} mask files are here and count in place of what is painted.",
+    "clip_which_masks": "Choose one mask clip, one mask, or a picture for each frame.",
+    "clip_fill": "Fill the clip",
+    "clip_step": "{stage}: frame {number} of {total}, {left} left",
+    "clip_done": "Other frames showed {borrowed} % of the hole, earlier fills gave {carried} %, "
+    "and {invented} % is invented. Flicker {flicker} of 255, around it {around}.",
+    "clip_view": "The filled clip",
+    "clip_save": "Download the clip",
     # Results
     "receipt": "{changed} of {outside} pixels outside the mask changed",
     "view": "View",
@@ -99,6 +114,17 @@ WORDS: dict[str, str] = {
     "with_recipe": "Embed the recipe, which can make it again",
     "manifest": "This picture carries content credentials (C2PA). They hold for the exact file "
     "alone: an edited copy goes without them.",
+    # Specialising
+    "special": "Specialise a model",
+    "special_tip": "Trains the model photo further on pictures of your own: medical, satellite, "
+    "paintings, or a style. The command does it, and the model is in the list afterwards.",
+    "special_name": "Name",
+    "special_minutes": "Minutes",
+    "special_command": "The command",
+    "special_pictures": "Your pictures; every visitor can use the model",
+    "special_start": "Start training",
+    "special_none": "Choose pictures to learn from first.",
+    "special_done": "The model “{name}” is in the list; starting again trains it further.",
     # What is wrong
     "nothing_painted": "Nothing is painted; paint over what should be filled.",
     "open_first": "Open a picture first: drop one on the canvas or take an example.",
@@ -119,6 +145,8 @@ def english() -> dict[str, str]:
     found = dict(WORDS)
     for name, task in TASKS.items():
         found |= {f"task_{name}": task.title, f"task_{name}_tip": task.tip}
+        if task.pretrained:
+            found[f"task_{name}_pretrained"] = task.pretrained
         if task.guide_tip:
             found[f"task_{name}_guide"] = task.guide_tip
     for name, option in OPTIONS.items():
@@ -136,8 +164,9 @@ def texts(language: str) -> dict[str, str]:
         file = FOLDER / f"{language}.json"
         found = found | json.loads(file.read_text("utf-8"))
     for name, task in TASKS.items():
-        if word := MASK_WORDS[task.mask]:
-            found = found | {f"task_{name}_tip": f"{found[f'task_{name}_tip']} {found[word]}"}
+        parts = (f"task_{name}_tip", f"task_{name}_pretrained", MASK_WORDS[task.mask])
+        tip = " ".join(found[key] for key in parts if key in found)
+        found = found | {f"task_{name}_tip": tip}
     return found
 
 

@@ -54,7 +54,9 @@ def edit(*arguments: Any, progress: Callable[[Moment], None], **settings: Any) -
 
 def _edited(arguments: tuple[Any, ...], settings: dict[str, Any]) -> Iterator[Moment | Result]:
     """Do the work over there: what it yields, and what it is given, can be pickled."""
-    job = Job(lambda progress: editing.edit(*arguments, progress=progress, **settings))
+    job: Job[Moment, Result] = Job(
+        lambda progress: editing.edit(*arguments, progress=progress, **settings)
+    )
     for moment in job.moments():
         if moment:
             drawn = moment.preview and _Drawn(*moment.preview())

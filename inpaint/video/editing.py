@@ -167,7 +167,7 @@ def estimate(
 def _settings(values: dict[str, Any]) -> Settings:
     wanted = Settings.of(**values)
     if wanted.task != Settings().task:
-        raise ValueError(f"A clip is filled, and {wanted.task} is for pictures: leave task out.")
+        raise ValueError(f"A clip can only be filled, and {wanted.task} is for pictures.")
     if wanted.candidates != 1:
         raise ValueError("A clip is filled once: leave candidates at 1.")
     return wanted

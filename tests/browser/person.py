@@ -21,9 +21,12 @@ def until(tab, condition: str, argument=None) -> None:
 
 
 def upload(tab, path: Path) -> None:
+    shown = "document.querySelector('.mask-canvas').canvasView?.src ?? ''"
+    before = tab.evaluate(shown)
     with tab.expect_file_chooser() as chooser:
-        tab.locator(".mask-canvas .invitation, .mask-canvas [data-do=open]").first.click()
+        tab.locator(".mask-canvas [data-do=open]:visible").first.click()
     chooser.value.set_files(path)
+    until(tab, f"{shown} != it", before)
     shows(tab, pictures.read(path).size)
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from inpaint.tasks import TASKS
 from inpaint.ui import words
 from inpaint.ui.options import Options
 from inpaint.ui.page import create_demo
@@ -27,6 +28,30 @@ def test_a_language_has_every_text_with_its_fields(language):
     for key, text in found.items():
         assert text.strip() and fields(text) == fields(english[key]), key
         assert not re.search("[<>]", text), f"{key} would be read as markup"
+
+
+PRETRAINED = {
+    "en": "pretrained model",
+    "de": "vortrainiertes Modell",
+    "es": "modelo preentrenado",
+    "fr": "modèle préentraîné",
+    "ja": "事前学習済みモデル",
+    "zh": "预训练模型",
+}
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_the_tip_says_what_a_pretrained_model_does_better(language):
+    better = {"fill", "extend", "replace", "create", "restyle", "enlarge", "colourise"}
+    assert {name for name, task in TASKS.items() if task.pretrained} == better
+    texts, own = words.texts(language), PRETRAINED[language]
+    for name in TASKS:
+        tip = texts[f"task_{name}_tip"]
+        assert (own.lower() in tip.lower()) == (name in better), (name, tip)
+        if name in better:
+            sentence = texts[f"task_{name}_pretrained"]
+            assert sentence in tip and len(re.findall("[.。]", sentence)) == 1, "one sentence"
+    assert not any(re.search(r"\bhub|模型库|ハブ", text, re.I) for text in texts.values())
 
 
 def test_what_is_missing_is_said_in_english(monkeypatch, tmp_path):

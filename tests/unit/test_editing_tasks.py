@@ -192,6 +192,27 @@ def test_what_is_missing_is_one_sentence(settings, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("width", [3, 9])
+def test_a_thin_stroke_does_not_wear_away(width, eta):
+    blue = np.array([40, 80, 220])  # nothing in the picture is of that colour
+    copy = SKY.copy()
+    copy[20 : 20 + width, 8:40] = blue
+    result = edit(SKY, task="replace", guide=copy, eta=eta, device="cpu")
+    made = result.picture.pixels[20 : 20 + width, 10:38].astype(int)
+    assert np.abs(made.mean(axis=(0, 1)) - blue).max() < 25
+    untouched(SKY, result)
+
+
+def test_flat_paint_gets_the_texture_of_its_surroundings():
+    copy = TONES.copy()
+    copy[12:52, 12:52] = (200, 60, 60)
+    made = edit(TONES, task="replace", guide=copy, device="cpu").picture.pixels
+    inside = made[20:44, 20:44].astype(float)
+    assert np.abs(inside.mean(axis=(0, 1)) - (200, 60, 60)).max() < 12
+    assert inside.std(axis=(0, 1)).min() > 2, "it is not flat"
+
+
 # Create and restyle
 
 

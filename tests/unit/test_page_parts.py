@@ -49,6 +49,18 @@ def test_a_slider_can_stand_at_a_tasks_defaults(task):
             assert steps == pytest.approx(round(steps)), control.elem_id
 
 
+def test_any_task_can_be_chosen_after_any_other():
+    for before in TASKS:
+        model = controls.defaults(before)["model"]
+        for task in TASKS:
+            values = controls.for_task(task, model, 3, "blend")
+            assert values["task"] == task and values["candidates"] == 3
+            wanted = {"restore": "blend"}.get(model, model)
+            assert values["model"] == ("restore" if TASKS[task].restores else wanted)
+    assert controls.for_task("denoise", "photo", 1, "self")["model"] == "restore"
+    assert controls.for_task("extend", "photo", 1, "self")["model"] == "photo"
+
+
 def test_what_a_restoring_run_tells_has_words():
     said = set()
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

@@ -9,7 +9,8 @@ from PIL import Image
 from inpaint import edit, own
 from inpaint.cli import main
 from inpaint.models import ModelError, listed
-from inpaint.training import command, specialise
+from inpaint.own import command
+from inpaint.training import specialise
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
 

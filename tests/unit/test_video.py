@@ -550,7 +550,7 @@ WRONG = {
     "size": ({"max_pixels": 1000}, "Make it smaller"),
     "reach": ({"reach": 0}, "reach must be"),
     "candidates": ({"candidates": 2}, "filled once"),
-    "task": ({"task": "create"}, "leave task out"),
+    "task": ({"task": "create"}, "can only be filled"),
     "setting": ({"speed": 2}, "no setting 'speed'"),
     "model": ({"model": "no"}, "no model"),
     "empty mask": ({"mask": np.zeros_like(LOGO)}, "Nothing is painted"),

@@ -1,0 +1,237 @@
+"""Clips: the first frame is painted on, and what is painted goes from every frame."""
+
+from __future__ import annotations
+
+import mimetypes
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from inpaint import video
+from inpaint.masks import Strokes
+from inpaint.pictures import EXTENSIONS, Picture
+from inpaint.ui import studio
+from inpaint.ui.canvas import preview
+from inpaint.ui.job import Job
+from inpaint.ui.layout import Parts
+from inpaint.ui.options import Options
+from inpaint.ui.running import bar, freed
+from inpaint.ui.showing import QUIET, Updates, opened
+from inpaint.ui.studio import Session, sorry
+from inpaint.ui.turns import Line
+from inpaint.ui.words import say
+from inpaint.video import VideoMoment, VideoResult
+from inpaint.video.clips import open_clip
+from inpaint.video.saving import CONTAINERS
+from inpaint.visit import Visit
+
+SAVE_CLIP = "path => path && window.inpaintSave(path)"
+USED = ("model", "sampler", "steps", "strength", "resample", "jump", "eta", "grow", "feather")
+"""The settings that a clip is filled with."""
+
+
+def wire_clips(parts: Parts, options: Options, line: Line) -> None:
+    """Let clips be opened, filled and saved."""
+    parts.open_clip.upload(
+        lambda path: shown_clip(parts, Path(path), options.max_pixels),
+        parts.open_clip,
+        parts.outputs,
+        api_visibility="private",
+    )
+
+    def on_masks(session: Session, paths: list[str]) -> Updates:
+        session.clip_masks = together([Path(path) for path in paths])
+        return {parts.clip_told: say("clip_masked", count=len(paths))}
+
+    parts.clip_masks.upload(
+        on_masks, [parts.session, parts.clip_masks], parts.outputs, api_visibility="private"
+    )
+
+    def on_fill(
+        strokes: Strokes | None, session: Session, seed: Any, task: str, *values: Any
+    ) -> Iterator[Updates]:
+        work = filled(strokes, session, line, options, seed, task, *values)
+        yield from _showing(parts, session, work)
+
+    parts.clip_fill.click(
+        on_fill,
+        [parts.canvas, parts.session, parts.seed, parts.task, *parts.values],
+        parts.outputs,
+        concurrency_limit=None,
+        trigger_mode="once",
+        **QUIET,
+    )
+    parts.clip_save.click(lambda path: path, parts.clip_view, parts.file, **QUIET).success(
+        None, parts.file, None, js=SAVE_CLIP, **QUIET
+    )
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file calls itself a video."""
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+
+
+def shown_clip(parts: Parts, path: Path, max_pixels: int) -> Updates:
+    """Open a video and show its first frame, to be painted on."""
+    session, about = from_clip(path, max_pixels)
+    return opened(parts, session, None) | {
+        parts.clip_told: about,
+        parts.clip_view: gr.update(value=None, visible=False),
+        parts.clip_save: gr.update(visible=False),
+    }
+
+
+def from_clip(path: Path, max_pixels: int) -> tuple[Session, str]:
+    """Open a video: its first frame to paint on, and a sentence about it."""
+    with studio.in_one_sentence():
+        clip = open_clip(path, max_pixels)
+        frame = next(clip.frames())
+    session = Session(Visit.begin(path.stem, b"", Picture(frame.pixels)), clip=path)
+    width, height = clip.size
+    return session, say("clip_told", frames=clip.expected, width=width, height=height)
+
+
+def together(paths: list[Path]) -> Path:
+    """Return one mask or mask clip as it is, and pictures, one for each frame, as a folder."""
+    if len(paths) == 1:
+        return paths[0]
+    if not all(path.suffix.lower() in EXTENSIONS for path in paths):
+        raise sorry(say("clip_which_masks"))
+    folder = _folder()
+    for path in paths:
+        shutil.copy(path, folder / path.name)
+    return folder
+
+
+def filled(
+    strokes: Strokes | None,
+    session: Session,
+    line: Line,
+    options: Options,
+    seed: Any,
+    task: str,
+    *controls: Any,
+) -> Iterator[int | VideoMoment | VideoResult | None]:
+    """Fill the clip: yields how many are ahead, moments, and at last the result."""
+    if session is None or session.clip is None or strokes is None:
+        raise sorry(say("open_first"))
+    drawing = studio.drawing_of(session, strokes)
+    mask: Any = session.clip_masks
+    if mask is None:
+        if drawing is None or drawing.empty:
+            raise sorry(say("nothing_painted"))
+        mask = drawing.mask()
+    settings = studio.settings_of(task, controls)
+    used: dict[str, Any] = {"task": task, "seed": int(seed or 0)} | {
+        name: settings[name] for name in USED
+    }
+    clip = session.clip
+    suffix = clip.suffix.lower() if clip.suffix.lower() in CONTAINERS else ".mp4"
+    out = _folder() / f"{clip.stem}-filled{suffix}"
+
+    def work(progress: Any) -> VideoResult:
+        return video.edit(
+            clip,
+            mask,
+            out,
+            device=options.device,
+            max_pixels=options.max_pixels,
+            progress=progress,
+            **used,
+        )
+
+    if session.job:
+        raise sorry(say("running"))
+    session.job = job = Job(work)
+    try:
+        result = yield from studio.in_turn(job, line)
+    finally:
+        session.job = None
+    if result is not None:
+        yield result
+
+
+def _folder() -> Path:
+    """Make a folder among the uploads, which are swept."""
+    return Path(tempfile.mkdtemp(dir=get_upload_folder()))
+
+
+def _showing(parts: Parts, session: Session, work: Iterator[Any]) -> Iterator[Updates]:
+    """Show a run as it goes, and free the page again whatever happens."""
+    begun = False
+    said = say("stopped_waiting")
+    try:
+        for event in work:
+            if not begun:
+                begun = True
+                yield _begun(parts)
+            if isinstance(event, VideoMoment):
+                yield _moment(parts, event)
+            elif isinstance(event, VideoResult):
+                said = told(event)
+                yield {
+                    parts.clip_view: gr.update(value=str(event.path), visible=True),
+                    parts.clip_save: gr.update(visible=True),
+                }
+            elif isinstance(event, int):
+                text = say("ahead", count=event) if event else bar(say("starting"), 0)
+                yield {parts.status: text}
+    except Exception:
+        if begun:
+            yield _freed(parts, "")
+        raise
+    yield _freed(parts, said)
+
+
+def told(result: VideoResult) -> str:
+    """Say what was done, in a few sentences."""
+    time = studio.duration(result.seconds)
+    parts = say(
+        "clip_done",
+        borrowed=round(100 * result.borrowed),
+        carried=round(100 * result.carried),
+        invented=round(100 * result.invented),
+        flicker=f"{result.flicker:.1f}",
+        around=f"{result.flicker_around:.1f}",
+    )
+    said = say("done" if result.finished else "stopped", time=time)
+    return " ".join([said, parts, *result.notes])
+
+
+def _begun(parts: Parts) -> Updates:
+    return {
+        parts.canvas: gr.update(busy=True),
+        parts.view: gr.update(value="paint"),
+        parts.fill: gr.update(interactive=False),
+        parts.clip_fill: gr.update(interactive=False),
+        parts.stop: gr.update(interactive=True),
+        parts.clip_view: gr.update(value=None, visible=False),
+        parts.clip_save: gr.update(visible=False),
+    }
+
+
+def _freed(parts: Parts, said: str) -> Updates:
+    return {**freed(parts, said), parts.clip_fill: gr.update(interactive=True)}
+
+
+def _moment(parts: Parts, moment: VideoMoment) -> Updates:
+    image = Image.fromarray(moment.preview())
+    box = (0, 0, *image.size)
+    image.thumbnail((studio.WORK_COPY, studio.WORK_COPY))
+    text = say(
+        "clip_step",
+        stage=say(f"stage_{moment.stage.replace(' ', '_')}"),
+        number=moment.number,
+        total=moment.total,
+        left=studio.duration(moment.seconds_left),
+    )
+    return {
+        parts.canvas: gr.update(preview=preview(image, box)),
+        parts.status: bar(text, moment.number / moment.total),
+    }
