@@ -47,6 +47,7 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
             "picture": packer.picture(visit.picture),
             "drawing": packer.drawing(drawing),
             "shown": visit.runs.index(visit.shown) if visit.shown else None,
+            "origin": visit.runs.index(visit.origin) if visit.origin else None,
             "runs": [
                 {
                     "number": run.number,
@@ -60,6 +61,7 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
                     "receipt": run.receipt,
                     "said": run.said,
                     "chosen": run.chosen,
+                    "origin": visit.runs.index(run.origin) if run.origin else None,
                 }
                 for run in visit.runs
             ],
@@ -172,7 +174,11 @@ class _Unpacker:
         visit = Visit(
             str(story["name"])[:200], self.source, self.original, self._picture(story["picture"])
         )
-        visit.runs = [self._run(item) for item in story["runs"]]
+        for item in story["runs"]:
+            run = self._run(item)
+            run.origin = _earlier(item.get("origin"), visit.runs)
+            visit.runs.append(run)
+        visit.origin = _earlier(story.get("origin"), visit.runs)
         if story["shown"] is not None:
             visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
         drawing = self._drawing(story["drawing"], visit.picture)
@@ -273,6 +279,10 @@ def _fingerprint(picture: Picture) -> bytes:
 
 def _little(array: NDArray[Any]) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _earlier(index: Any, runs: list[Run]) -> Run | None:
+    return None if index is None else runs[_index(index, len(runs))]
 
 
 def _index(value: Any, count: int) -> int:

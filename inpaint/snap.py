@@ -6,6 +6,9 @@ cuts, SIGGRAPH 2004, in OpenCV's implementation, on a small crop around the stro
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +17,27 @@ from inpaint.masks import Size, Stroke, Strokes, bounding_box
 
 Mask = NDArray[np.bool_]
 Rgb = NDArray[np.uint8]
+Sides = tuple[bool, bool, bool, bool]
+Window = tuple[slice, slice]
 
 WORK_SIDE = 256
 """Longest side of the crop while it is cut, in pixels."""
 CLICK = 0.04
 """A stroke with a box narrower than this share of the picture's longer side is a click."""
-REACH = 0.3
-"""How far from a click an object is looked for, as a share of the picture's longer side."""
+REACHES = (0.12, 0.25, 0.5, 1.0)
+"""How far from a stroke an object is looked for, as shares of the picture's longer side."""
+SAME = 0.75
+"""How far what is found in a wider window agrees, as a ratio of areas, if it is the same object."""
+CLEAR, STEP = 0.45, 20.0
+"""A mean contrast around what was found at which it is one, and the CIELAB step that is full."""
+BESIDE = 8
+"""What ends this near to a side of the window, in pixels at working size, may go on beyond it."""
+NECK = 0.04
+"""What hangs together by less than this, of the square root of its area, is two objects."""
 LIKE = 14.0
 """Largest distance in CIELAB at which a neighbour belongs to what was clicked."""
+ENCLOSED = 0.3
+"""A stroke that encloses this share of what it and its inside cover is drawn around an object."""
 ITERATIONS = 2
 
 
@@ -45,21 +60,92 @@ def snap(rgb: Rgb, rough: Mask) -> Mask:
     if box is None or rough.all() or min(rough.shape) < 8:
         return rough.copy()
     click = max(box[2] - box[0], box[3] - box[1]) <= max(24, CLICK * max(rough.shape))
-    crop = _window(box, rough.shape, click)
-    pixels, stroke = rgb[crop], rough[crop]
+    window, cuts = _window(box, rough.shape, REACHES[0] * max(rough.shape))
+    found = _found(rgb[window], rough[window], cuts, click)
+    for share in REACHES[1:]:
+        if found.whole or not any(cuts):
+            break  # else a wider window may hold all of the object
+        wide, cuts = _window(box, rough.shape, share * max(rough.shape))
+        other = _found(rgb[wide], rough[wide], cuts, click)
+        if found.vague or _agree(found, window, other, wide):
+            found, window = other, wide
+    if not found.cut.any() or found.cut.mean() > 0.9:
+        return rough.copy()
+    out = rough & found.own  # what was drawn around an object is not the object
+    out[window] |= _enlarged(found.cut, found.small, rgb[window])
+    return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What was cut out of a window, at its working size.
+
+    Attributes
+    ----------
+    cut
+        (h, w) bool: the object.
+    small
+        (h, w, 3) uint8: the window.
+    own
+        Whether the stroke lies on the object, and not around it.
+    whole
+        Whether it is clear, and no side of the window cuts through it.
+    vague
+        Whether it is no more than the stroke, all of the window, or without contrast.
+    """
+
+    cut: Mask
+    small: Rgb
+    own: bool
+    whole: bool
+    vague: bool
+
+
+def _found(pixels: Rgb, stroke: Mask, cuts: Sides, click: bool) -> _Found:
     factor = min(1.0, WORK_SIDE / max(stroke.shape))
     size = tuple(max(1, round(side * factor)) for side in stroke.shape[::-1])
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    sure = cv2.resize(stroke.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.25
-    if not sure.any():
-        sure = cv2.resize(stroke.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    share = cv2.resize(stroke.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    sure = share > min(0.25, 0.5 * share.max())
     seeds, likely, possible = _guess(small, sure, click)
-    found = _whole(_cut(small, seeds, likely, possible), seeds)
-    if not found.any() or found.mean() > 0.9:
-        return rough.copy()
-    out = rough & seeds.any()  # what was drawn around an object is not the object
-    out[crop] |= _enlarged(found, small, pixels)
-    return out
+    possible &= ~_rim(sure.shape, cuts)
+    cut = _whole(_cut(small, seeds & possible, likely, possible), seeds)
+    vague = cut.sum() < 1.5 * seeds.sum() or cut.mean() > 0.9 or _contrast(small, cut) < CLEAR
+    whole = not vague and not (cut & _rim(cut.shape, cuts, BESIDE)).any()
+    return _Found(cut, small, bool(seeds.any()), bool(whole), bool(vague))
+
+
+def _agree(found: _Found, window: Window, wider: _Found, crop: Window) -> bool:
+    """Whether what a wider window shows is the same object where both look."""
+    (rows, columns), (all_rows, all_columns) = window, crop
+    height, width = wider.cut.shape
+    scale = (
+        height / (all_rows.stop - all_rows.start),
+        width / (all_columns.stop - all_columns.start),
+    )
+    part = wider.cut[
+        round((rows.start - all_rows.start) * scale[0]) : round(
+            (rows.stop - all_rows.start) * scale[0]
+        ),
+        round((columns.start - all_columns.start) * scale[1]) : round(
+            (columns.stop - all_columns.start) * scale[1]
+        ),
+    ]
+    size = part.shape[::-1]
+    before = cv2.resize(found.cut.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
+    return bool((part & before).sum() >= SAME * (part | before).sum())
+
+
+def _contrast(small: Rgb, cut: Mask) -> float:
+    """Mean step in colour across the outline, as a share of `STEP`."""
+    disc = np.ones((3, 3), np.uint8)
+    grown = cv2.dilate(cut.astype(np.uint8), disc) > 0
+    outline = cut & (cv2.erode(cut.astype(np.uint8), disc, borderValue=1) == 0)
+    if not outline.any() or grown.all():
+        return 0.0
+    lab = _lab(small)
+    steps = np.linalg.norm(cv2.dilate(lab, disc) - cv2.erode(lab, disc), axis=2)
+    return float(np.minimum(steps[outline] / STEP, 1).mean())
 
 
 def contours(mask: Mask, tolerance: float = 0.9) -> Strokes:
@@ -97,37 +183,46 @@ def _area(stroke: Stroke) -> float:
     return float(cv2.contourArea(np.array(stroke.points, np.float32)))
 
 
-def _window(box: tuple[int, int, int, int], shape: Size, click: bool) -> tuple[slice, slice]:
-    """Cut out the stroke with enough around it to tell the object from its surroundings."""
+def _window(box: tuple[int, int, int, int], shape: Size, reach: float) -> tuple[Window, Sides]:
+    """Cut out the stroke with enough around it to tell the object from its surroundings.
+
+    Returns the window, and which of its sides (left, top, right, bottom) cut the picture.
+    """
     x0, y0, x1, y1 = box
-    reach = REACH * max(shape)
-    margin = round(reach if click else max(reach / 2, 0.75 * max(x1 - x0, y1 - y0)))
-    return (
-        slice(max(0, y0 - margin), y1 + margin),
-        slice(max(0, x0 - margin), x1 + margin),
-    )
+    height, width = shape
+    margin = math.ceil(max(reach, 0.75 * max(x1 - x0, y1 - y0)))
+    left, top = max(0, x0 - margin), max(0, y0 - margin)
+    right, bottom = min(width, x1 + margin), min(height, y1 + margin)
+    cuts = (left > 0, top > 0, right < width, bottom < height)
+    return (slice(top, bottom), slice(left, right)), cuts
+
+
+def _rim(shape: Size, cuts: Sides, depth: int = 1) -> Mask:
+    """Mark the pixels along the sides that cut the picture: there the object may not end."""
+    rim = np.zeros(shape, bool)
+    left, top, right, bottom = cuts
+    rim[:, :depth] |= left
+    rim[:depth] |= top
+    rim[:, -depth:] |= right
+    rim[-depth:] |= bottom
+    return rim
 
 
 def _guess(small: Rgb, sure: Mask, click: bool) -> tuple[Mask, Mask, Mask]:
     """Say where the object surely is, where it probably is, and where it may be at all."""
-    height, width = sure.shape
+    everywhere = np.ones_like(sure)
     if click:
-        likely = _alike(small, sure)
-        y, x = np.nonzero(sure)
-        across, down = np.meshgrid(np.arange(width) - x.mean(), np.arange(height) - y.mean())
-        radius = REACH / (2 * REACH + CLICK) * max(height, width)
-        return sure, likely, np.hypot(across, down) <= max(4.0, radius)
+        return sure, _alike(small, sure), everywhere
     # What a stroke encloses, or lies between its arms, is meant too.
     filled = _filled(sure)
-    if filled.sum() > 2 * sure.sum():  # drawn around the object: the line itself is not the object
-        return np.zeros_like(sure), filled & ~sure, filled
+    enclosed = filled & ~sure
+    if enclosed.sum() > ENCLOSED * filled.sum():  # the line itself is not the object
+        return np.zeros_like(sure), enclosed, filled
     sure = _own(small, sure)
     hull = np.zeros(sure.shape, np.uint8)
     points = np.argwhere(sure)[:, ::-1].astype(np.int32)
     cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
-    possible = np.ones_like(sure)
-    possible[0] = possible[-1] = possible[:, 0] = possible[:, -1] = False
-    return sure, (hull > 0) | _alike(small, sure), possible
+    return sure, (hull > 0) | _alike(small, sure), everywhere
 
 
 def _own(small: Rgb, sure: Mask) -> Mask:
@@ -180,10 +275,27 @@ def _cut(small: Rgb, sure: Mask, likely: Mask, possible: Mask) -> Mask:
 
 
 def _whole(cut: Mask, sure: Mask) -> Mask:
-    """Keep what is connected with the stroke, smooth its rim and close its holes."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    opened: Mask = cv2.morphologyEx(cut.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
-    return _filled(_connected(opened | sure, sure) if sure.any() else opened)
+    """Keep what is connected with the stroke by more than a thin neck, and close its holes."""
+    if not sure.any():
+        return _filled(_opened(cut, 1))
+    object_alone = _connected(cut | sure, sure)
+    radius = max(1, round(NECK * math.sqrt(object_alone.sum())))
+    body = _connected(_opened(object_alone, radius) | sure, sure)
+    # What is thin grows back beside the body, as far as a neck is wide.
+    return _filled(
+        _opened(object_alone, 1) & (cv2.dilate(body * np.uint8(1), _disc(radius)) > 0) | sure
+    )
+
+
+def _opened(mask: Mask, radius: int) -> Mask:
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disc(radius))
+    return np.asarray(opened > 0)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    )
 
 
 def _connected(mask: Mask, seeds: Mask) -> Mask:

@@ -61,6 +61,8 @@ class Run:
         The proof, and what else there is to say, in sentences.
     chosen
         Index of the candidate that counts.
+    origin
+        The run whose result was edited; None where it was the original.
     """
 
     number: int
@@ -71,6 +73,7 @@ class Run:
     receipt: str
     said: str
     chosen: int = 0
+    origin: Run | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -99,6 +102,8 @@ class Visit:
         A second picture.
     runs, shown
         All runs, and the one whose candidates are on show.
+    origin
+        The run whose result is painted on; None while it is the original.
     """
 
     name: str
@@ -109,6 +114,7 @@ class Visit:
     guide: Picture | None = None
     runs: list[Run] = field(default_factory=list)
     shown: Run | None = None
+    origin: Run | None = None
 
     @classmethod
     def begin(cls, name: str, source: bytes, picture: Picture) -> Visit:
@@ -127,6 +133,7 @@ class Visit:
             [seam for _, seam in pairs],
             f"{result.receipt}.",
             said,
+            origin=self.origin,
         )
         self.runs.append(run)
         self.shown = run
@@ -137,12 +144,14 @@ class Visit:
         """Go on from the chosen candidate with an empty mask."""
         if self.shown is None:
             raise ValueError("There is no result to go on from.")
+        self.origin = self.shown
         self.picture, self.base, self.shown = self.shown.picture(), None, None
 
     def back_to(self, run: Run | None) -> Drawing | None:
         """Return to what a run started from, or with None to the original; give its mask."""
         self.shown = run
         self.picture = run.before if run else self.original
+        self.origin = run.origin if run else None
         drawing = run.drawing if run else None
         self.base = drawing.base if drawing else None
         return drawing
@@ -150,12 +159,15 @@ class Visit:
     def delete(self, run: Run) -> None:
         """Forget a run; the picture painted on stays."""
         self.runs.remove(run)
+        for later in self.runs:
+            later.origin = None if later.origin is run else later.origin
+        self.origin = None if self.origin is run else self.origin
         if self.shown is run:
             self.shown = None
 
     def _make_room(self) -> None:
         while len(self.runs) > 1 and (len(self.runs) > MAX_RUNS or self._bytes() > MAX_BYTES):
-            self.runs.pop(0)
+            self.delete(self.runs[0])
 
     def _bytes(self) -> int:
         whole = {id(p.pixels): p.pixels.nbytes for run in self.runs for p in _pictures(run)}

@@ -19,7 +19,8 @@ from inpaint.ui import zero
 from inpaint.ui.controls import offered
 from inpaint.ui.job import Job
 from inpaint.ui.options import Options
-from inpaint.ui.studio import cached, in_one_sentence, in_turn, sorry
+from inpaint.ui.session import cached, sorry
+from inpaint.ui.studio import in_one_sentence, in_turn
 from inpaint.ui.turns import Line
 from inpaint.ui.uploads import uploaded
 from inpaint.ui.words import say

@@ -4,6 +4,7 @@
 let loads = 0; // numbers the values and previews, for a late one to know that it is overtaken
 let previews = 0;
 let loading = false;
+let ready = null; // resolves when the present value is shown
 
 // ---- Pointers: one paints, two move and pinch -------------------------------------------------
 
@@ -13,8 +14,8 @@ let moving = false; // the present pointers move the view
 let spaceHeld = false;
 
 function showCursor(event) {
-  const shown = event.pointerType !== "touch" && freehand() && !moving && !spaceHeld;
-  cursor.hidden = !shown || locked();
+  const seen = event.pointerType !== "touch" && freehand() && !moving && !spaceHeld;
+  cursor.hidden = !seen || locked() || reviewing();
   const [x, y] = stagePoint(event);
   root.classList.toggle("erasing", tool === "eraser" || (event.altKey && tool !== "paint"));
   cursor.style.width = cursor.style.height = `${2 * sizeSlider.valueAsNumber}px`;
@@ -30,7 +31,13 @@ stage.addEventListener("pointerdown", (event) => {
   if (pointers.size > 1 && corners?.fresh) leavePolygon();
   if (layerOn) return keepLayer();
   toggleMenu(false);
+  if (pointers.size > 1) splitting = false;
   if (pointers.size > 1 || spaceHeld || event.button === MIDDLE) moving = true;
+  else if (mode === "sure") moving = true;
+  else if (mode === "compare") {
+    splitting = true;
+    moveSplit(stagePoint(event)[0]);
+  }
   else if (!moving && !locked()) begin(event);
   showCursor(event);
 });
@@ -39,7 +46,10 @@ stage.addEventListener("pointermove", (event) => {
   showCursor(event);
   if (corners && !moving && event.pointerType !== "touch") moveCorner(event);
   if (!pointers.has(event.pointerId)) return;
-  if (live) {
+  if (splitting) {
+    pointers.set(event.pointerId, stagePoint(event));
+    moveSplit(stagePoint(event)[0]);
+  } else if (live) {
     const merged = event.getCoalescedEvents?.() ?? [];
     extend(merged.length ? merged : [event]);
   } else if (moving) {
@@ -60,7 +70,7 @@ function release(event) {
   if (live && event.type === "pointerup") finish();
   else if (live) abandon();
   else if (corners && !moving && event.type === "pointerup") setCorner(event);
-  if (!pointers.size) moving = false;
+  if (!pointers.size) moving = splitting = false;
 }
 stage.addEventListener("pointerup", release);
 stage.addEventListener("pointercancel", release);
@@ -70,7 +80,8 @@ stage.addEventListener(
   "wheel",
   (event) => {
     if (!picture || live) return;
-    const inside = ([px, py]) => px >= 0 && py >= 0 && px < picture.width && py < picture.height;
+    const { width, height } = shown();
+    const inside = ([px, py]) => px >= 0 && py >= 0 && px < width && py < height;
     const pinch = event.ctrlKey || event.metaKey;
     const outward = event.deltaY > 0 && view.whole;
     if (!pinch && (outward || !inside(picturePoint(event)))) return; // the page scrolls
@@ -113,6 +124,9 @@ const views = {
   more: () => toggleMenu(),
   help: showHelp,
   close: () => help.close(),
+  "paint-view": () => setMode("paint"),
+  "compare-view": () => setMode("compare"),
+  "sure-view": () => setMode("sure"),
   original: () => {}, // while it is held, see canvas_panel.js
 };
 const actions = {
@@ -128,7 +142,12 @@ const actions = {
   open: () => chooser.click(),
   load: () => maskChooser.click(),
   save: () => trigger("mask_download"),
+  camera: openCamera,
+  shoot,
+  unshoot: () => cameraDialog.close(),
 };
+const ARRIVING = ["open", "camera", "shoot", "unshoot"]; // they need no picture
+const ASIDE = [...ARRIVING, "load", "save", "smaller", "larger"]; // they change nothing painted
 const keys = {
   b: "brush",
   e: "eraser",
@@ -155,7 +174,11 @@ const finishing = { enter: closePolygon, escape: leavePolygon, backspace: takeBa
 function act(name) {
   if (live) return;
   if (name in views) return picture && views[name]();
-  if (name === "open" ? props.busy : locked()) return;
+  if (ARRIVING.includes(name) ? props.busy : locked()) return;
+  if (reviewing() && !ASIDE.includes(name)) {
+    setMode("paint"); // what was painted is seen again, and changed
+    if (name === "undo") return;
+  }
   if (corners && name === "undo") return takeBack();
   if (corners && !["smaller", "larger"].includes(name)) leavePolygon();
   if (layerOn && name === "undo") return dropLayer();
@@ -168,16 +191,20 @@ function refresh() {
   root.classList.toggle("busy", Boolean(props.busy));
   if (!available(tool)) pick("brush");
   const idle = {
-    undo: strokes.length,
-    redo: undone.length,
+    undo: strokes.length || props.earlier || reviewing(),
+    redo: undone.length || (!reviewing() && isLatest()),
     clear: strokes.length || picture?.under,
   };
   for (const button of root.querySelectorAll("[data-do]")) {
     const name = button.dataset.do;
     button.disabled = !(name in views) && (Boolean(props.busy) || !(idle[name] ?? true));
     if (GUIDED.includes(name)) button.hidden = !props.guide;
-    if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", name === tool);
+    const active = name.endsWith("-view") ? name === `${mode}-view` : name === tool && !reviewing();
+    if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", active);
   }
+  find(".caption").textContent = picture?.caption ?? "";
+  find(".modes").hidden = !review || Boolean(props.busy);
+  find("[data-do=sure-view]").hidden = !review?.sure;
   sizeSlider.disabled = Boolean(props.busy);
   paintColour.hidden = tool !== "paint";
 }
@@ -191,7 +218,7 @@ stage.addEventListener("contextmenu", (event) => live && event.preventDefault())
 addEventListener("blur", () => seeOriginal(false), { signal: outside.signal });
 
 onPage("keydown", (event) => {
-  if (typing(event.target) || event.altKey || event.defaultPrevented || help.open) return;
+  if (typing(event.target) || event.altKey || event.defaultPrevented || find("dialog[open]")) return;
   const key = event.key.toLowerCase();
   let name = keys[key];
   if (corners && finishing[key]) {
@@ -223,6 +250,11 @@ onPage("keyup", (event) => {
 // ---- What Python sets -------------------------------------------------------------------------
 
 const link = (file) => file?.url ?? file ?? null;
+// Python names files by their path; the links of all begin like the picture's.
+function served(path) {
+  const src = link(props.value?.src) ?? "";
+  return src.slice(0, src.indexOf("file=") + 5) + path;
+}
 
 async function decoded(src) {
   if (!src) return null;
@@ -232,24 +264,27 @@ async function decoded(src) {
   return image;
 }
 
-async function load() {
+const load = () => (ready = loadValue());
+
+async function loadValue() {
   const ticket = ++loads;
   const value = props.value || {};
-  const { width, height } = value;
+  const { width, height, caption } = value;
   const [src, base] = [link(value.src), link(value.base)];
   if (live) abandon();
+  setMode("paint");
   leavePolygon();
   dropLayer();
   endSearch();
   let next = null;
   loading = Boolean(src);
   try {
-    if (src && src === picture?.src && base === picture.base) next = { ...picture, width, height };
+    if (src && src === picture?.src && base === picture.base) next = { ...picture, width, height, caption };
     else if (src) {
       const [image, under] = await Promise.all([decoded(src), decoded(base)]);
-      next = { src, base, width, height, image, under };
+      next = { src, base, width, height, caption, image, under };
     }
-    await fetchPasted(value.strokes ?? [], src);
+    await fetchPasted(value.strokes ?? []);
   } catch {
     say(word("unseen"));
   }
@@ -268,18 +303,19 @@ async function load() {
   if (!sameSize) zoomTo(0); // a result of the same size keeps the view
 }
 
-// Python names pasted pictures by their path; the links of all files begin alike.
-async function fetchPasted(strokes, src) {
+async function fetchPasted(strokes) {
   const paths = strokes.map(({ path }) => path).filter((path) => path && !pasted.has(path));
-  const start = src?.slice(0, src.indexOf("file=") + 5);
-  const fetched = paths.map(async (path) => pasted.set(path, await decoded(start + path)));
+  const fetched = paths.map(async (path) => pasted.set(path, await decoded(served(path))));
   await Promise.all(fetched);
 }
 
 // Previews belong to a run. Its last one stays until the result is there to take its place.
 function onBusy() {
   if (props.busy && live) abandon();
-  if (props.busy) leavePolygon();
+  if (props.busy) {
+    setMode("paint");
+    leavePolygon();
+  }
   if (!props.busy && !loading) preview = null;
   refresh();
   if (picture) redraw();
@@ -299,6 +335,8 @@ for (const [name, handler] of Object.entries({
   preview: showPreview,
   busy: onBusy,
   append: onAppend,
+  review: onReview,
+  earlier: refresh,
   grow: drawBand,
   feather: drawBand,
   guide: refresh,
@@ -314,6 +352,7 @@ arrange();
 resize();
 load();
 showPreview();
+onReview();
 
 // For tests: where a point of the picture lies in the window, and what is shown.
 root.canvasView = {
@@ -327,6 +366,12 @@ root.canvasView = {
   },
   get size() {
     return picture && !loading ? [picture.width, picture.height] : null;
+  },
+  get mode() {
+    return reviewing() ? mode : "paint";
+  },
+  get compared() {
+    return review ? [review.before.src, review.after.src] : null;
   },
   get src() {
     return picture && !loading ? picture.src : null;

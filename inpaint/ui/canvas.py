@@ -41,6 +41,8 @@ The other events carry what the user asks for, and Python answers::
 `grow` and `feather`, in pixels of the picture, show the band that will be blended in around the
 mask; `guide` offers the tools that paint in colour and paste a second picture, for
 `inpaint.masks.paint`; `lang` chooses the language ("de"), which otherwise is the browser's.
+`review`, made by `compared`, lays what came of a run over the picture, with a handle between before
+and after, until something is painted again; undoing that comes before undoing strokes.
 
 `input` fires when the user has changed the strokes, `change` also when Python has. A new value
 of the same size keeps the zoom; any other one shows the whole picture.
@@ -69,7 +71,7 @@ from inpaint.ui.uploads import uploaded
 
 Box = tuple[int, int, int, int]
 ROUGH = ("width", "height", "strokes")
-PARTS = "words regions drawing view files strokes shapes pasting panel".split()
+PARTS = "words regions drawing view review files camera strokes shapes pasting panel".split()
 SCRIPTS = (*(f"canvas_{part}.js" for part in PARTS), "canvas.js")
 
 
@@ -87,12 +89,15 @@ class Sheet:
         Strokes to begin with; the user can undo them.
     base
         (H, W) bool of any size, shown under the strokes; 1 = repaint.
+    caption
+        What stands above the picture.
     """
 
     image: Image.Image
     size: tuple[int, int]
     strokes: Strokes | None = None
     base: NDArray[np.bool_] | None = None
+    caption: str = ""
 
 
 def uploaded_file(event: gr.EventData) -> Path:
@@ -110,6 +115,26 @@ def preview(image: Image.Image, box: Box) -> dict[str, object]:
     """Value for `gr.update(preview=…)`: an image shown over (left, top, right, bottom)."""
     data, kind = _encode(image)
     return {"src": f"data:image/{kind};base64,{base64.b64encode(data).decode()}", "box": list(box)}
+
+
+def compared(
+    before: str, after: str, size: tuple[int, int], box: Box, sure: str | None = None
+) -> dict[str, object]:
+    """Value for `gr.update(review=…)`: what came of a run, to be laid over the picture.
+
+    Parameters
+    ----------
+    before, after, sure
+        Paths of pictures of one shape that the browser may fetch; `sure` shows where candidates
+        differ.
+    size
+        (width, height) of the result itself, which may be another one than the picture's.
+    box
+        (left, top, right, bottom) of what has changed, in its pixels.
+    """
+    (width, height), number = size, secrets.token_hex(4)
+    files = {"before": before, "after": after, "sure": sure}
+    return {**files, "width": width, "height": height, "box": list(box), "number": number}
 
 
 def added(*strokes: Stroke | None) -> dict[str, object]:
@@ -160,6 +185,10 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
         Language of the canvas, say "fr"; None for the browser's.
     append
         Result of `added`: strokes to append.
+    review
+        Result of `compared`: what came of a run; None takes it away.
+    earlier
+        Whether there is a step before the first stroke: undoing it fires `back`.
     **kwargs
         As for `gr.HTML`: `elem_id`, `visible`, `scale`, …
     """
@@ -175,6 +204,8 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
         guide: bool = False,
         lang: str | None = None,
         append: dict[str, object] | None = None,
+        review: dict[str, object] | None = None,
+        earlier: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -190,11 +221,14 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
             guide=guide,
             lang=lang,
             append=append,
+            review=review,
+            earlier=earlier,
             **kwargs,
         )
         # gr.HTML takes unknown attributes for events, and Gradio reads the parameters' names.
         self.busy, self.preview, self.append = busy, preview, append
         self.grow, self.feather, self.guide, self.lang = grow, feather, guide, lang
+        self.review, self.earlier = review, earlier
 
     def preprocess(self, payload: dict[str, Any] | None) -> Strokes | None:  # type: ignore[override]
         """Strokes of the browser's value, checked; None when there is no picture."""
@@ -218,6 +252,7 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
             "base": base and self._cached(base),
             "width": value.size[0],
             "height": value.size[1],
+            "caption": value.caption,
             "strokes": value.strokes.plain() if value.strokes else [],
         }
 

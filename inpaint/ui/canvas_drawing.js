@@ -127,6 +127,55 @@ function checkerboard(context, side) {
   return context.createPattern(tile, "repeat");
 }
 
+function within(context, [left, top, width, height], draw) {
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  draw();
+  context.restore();
+}
+
+function afresh(context, box, draw) {
+  within(context, box, () => {
+    context.clearRect(...box);
+    draw();
+  });
+}
+
+// Draw an image over [left, top, right, bottom] of the picture.
+function put(context, image, [x0, y0, x1, y1], { scale, x, y }) {
+  context.setTransform(scale, 0, 0, scale, x, y);
+  context.imageSmoothingEnabled = scale * (x1 - x0) < 4 * image.width; // show single pixels
+  context.drawImage(image, x0, y0, x1 - x0, y1 - y0);
+  context.resetTransform();
+}
+
+// Under transparent pixels.
+function drawGround(screen, { width, height, scale, x, y, density }) {
+  screen.fillStyle = checkerboard(screen, Math.round(8 * density));
+  screen.fillRect(x, y, width * scale, height * scale);
+}
+
+// Draw one box of the screen: before left of the split, after right of it, or how sure that is.
+// scene: {before, after, sure, mode, split, width, height, bare, scale, x, y, density}
+function drawReview(screen, scene, box) {
+  const { before, after, sure, mode, split, bare, width, height } = scene;
+  const whole = [0, 0, width, height];
+  afresh(screen, box, () => {
+    drawGround(screen, scene);
+    put(screen, bare ? before : mode === "sure" ? sure : after, whole, scene);
+  });
+  if (bare || mode === "sure") return;
+  const [left, top, wide, high] = box;
+  within(screen, box, () =>
+    afresh(screen, [left, top, clamp(split - left, 0, wide), high], () => {
+      drawGround(screen, scene);
+      put(screen, before, whole, scene);
+    }),
+  );
+}
+
 // Draw one box of the screen: picture, preview, and the mask as a tint with a rim.
 //
 // layers: {screen, tint, edge}, equally large; tint keeps the mask as it lies on the screen.
@@ -134,23 +183,8 @@ function checkerboard(context, side) {
 // screen = picture * scale + (x, y). colours and band may be null; bare shows the picture alone.
 // Only the box is touched, so that a brush stroke costs the same on any screen and picture.
 function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
-  const { picture, preview, colours, band, bare, scale, x, y, density } = scene;
-
-  const afresh = (context, draw) => {
-    context.save();
-    context.beginPath();
-    context.rect(left, top, width, height);
-    context.clip();
-    context.clearRect(left, top, width, height);
-    draw();
-    context.restore();
-  };
-  const put = (context, image, [x0, y0, x1, y1]) => {
-    context.setTransform(scale, 0, 0, scale, x, y);
-    context.imageSmoothingEnabled = scale * (x1 - x0) < 4 * image.width; // show single pixels
-    context.drawImage(image, x0, y0, x1 - x0, y1 - y0);
-    context.resetTransform();
-  };
+  const { picture, preview, colours, band, bare, density } = scene;
+  const box = [left, top, width, height];
   const dye = (context, colour) => {
     context.globalCompositeOperation = "source-in";
     context.fillStyle = colour;
@@ -160,7 +194,7 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
   // 2-D canvas has no cheaper dilation. Light inside dark shows on any picture.
   const drawRim = (reach, colour) => {
     const by = Math.max(1, Math.round(reach * density));
-    afresh(edge, () => {
+    afresh(edge, box, () => {
       for (const [dx, dy] of DIAGONALS) edge.drawImage(tint.canvas, dx * by, dy * by);
       edge.globalCompositeOperation = "destination-out";
       edge.drawImage(tint.canvas, 0, 0);
@@ -170,19 +204,18 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
   };
 
   const whole = [0, 0, picture.width, picture.height];
-  afresh(tint, () => {
-    put(tint, scene.mask, whole);
+  afresh(tint, box, () => {
+    put(tint, scene.mask, whole, scene);
     dye(tint, scene.tone);
   });
-  afresh(screen, () => {
-    screen.fillStyle = checkerboard(screen, Math.round(8 * density)); // under transparent pixels
-    screen.fillRect(x, y, picture.width * scale, picture.height * scale);
-    put(screen, picture.image, whole);
+  afresh(screen, box, () => {
+    drawGround(screen, { ...scene, width: picture.width, height: picture.height });
+    put(screen, picture.image, whole, scene);
     if (bare) return;
-    if (preview) put(screen, preview.image, preview.box);
+    if (preview) put(screen, preview.image, preview.box, scene);
     if (band && !preview) {
       screen.globalAlpha = 0.8;
-      put(screen, band, whole);
+      put(screen, band, whole, scene);
       screen.globalAlpha = 1;
     }
     drawRim(2, "rgb(0 0 0 / 0.65)");
@@ -192,8 +225,8 @@ function drawBox({ screen, tint, edge }, scene, [left, top, width, height]) {
     screen.drawImage(tint.canvas, 0, 0);
     screen.globalAlpha = 1;
     if (!colours) return;
-    afresh(edge, () => {
-      put(edge, colours, whole);
+    afresh(edge, box, () => {
+      put(edge, colours, whole, scene);
       edge.globalCompositeOperation = "destination-in";
       edge.drawImage(tint.canvas, 0, 0);
     });

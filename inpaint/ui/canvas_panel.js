@@ -85,6 +85,7 @@ function writeWords() {
   }
   for (const item of root.querySelectorAll("[data-text]")) {
     item.textContent = word(item.dataset.text);
+    if (item.dataset.tip) item.title = word(item.dataset.tip);
   }
 }
 

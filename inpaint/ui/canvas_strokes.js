@@ -54,8 +54,8 @@ const locked = () => !picture || loading || Boolean(props.busy);
 
 function publish() {
   // The links travel as plain strings: as file records Gradio would check and copy them each time.
-  const { src, base, width, height } = picture;
-  props.value = { src, base, width, height, strokes };
+  const { src, base, width, height, caption } = picture;
+  props.value = { src, base, width, height, caption, strokes };
   trigger("input");
   refresh();
 }
@@ -80,8 +80,9 @@ function whole(tool, radius = 0) {
 // Growing and shrinking go in steps that show at the present zoom, in whole pixels.
 const reshapeBy = (tool) => whole(tool, Math.max(1, Math.round(2 / view.scale)));
 
+// What is undone step by step: strokes, and before them the run that the picture came from.
 function undo() {
-  if (!strokes.length) return;
+  if (!strokes.length) return props.earlier && trigger("back");
   const first = strokes.findLastIndex((stroke) => !joined.has(stroke));
   undone.push(strokes.slice(first));
   strokes = strokes.slice(0, first);
@@ -91,7 +92,7 @@ function undo() {
 }
 
 function redo() {
-  if (!undone.length) return;
+  if (!undone.length) return isLatest() && setMode("compare");
   strokes = [...strokes, ...undone.pop()];
   drawMask();
   publish();

@@ -62,13 +62,15 @@ function picturePoint(event) {
 
 function fitScale() {
   const room = (side, length) => Math.max(side - 2 * margin(), 16) / length;
-  const [x, y] = [room(stage.clientWidth, picture.width), room(stage.clientHeight, picture.height)];
+  const { width, height } = shown();
+  const [x, y] = [room(stage.clientWidth, width), room(stage.clientHeight, height)];
   return Math.min(x, y, MAX_ZOOM);
 }
 
 // Zoom and move: the picture's point at `from` on the stage comes to `to`, as far as the picture
 // stays in sight. The whole picture is the smallest zoom, and lies in the middle.
 function moveView(scale, from, to = from) {
+  const { width, height } = shown();
   const least = fitScale();
   const next = clamp(scale, least, MAX_ZOOM);
   const place = (i, offset, side, length) => {
@@ -77,12 +79,13 @@ function moveView(scale, from, to = from) {
     const wanted = to[i] - ((from[i] - offset) * next) / view.scale;
     return next === least ? room / 2 : clamp(wanted, Math.min(one, other), Math.max(one, other));
   };
-  const x = place(0, view.x, stage.clientWidth, picture.width);
-  const y = place(1, view.y, stage.clientHeight, picture.height);
+  const x = place(0, view.x, stage.clientWidth, width);
+  const y = place(1, view.y, stage.clientHeight, height);
   view = { scale: next, x, y, whole: next === least };
   find("[data-do=fit]").textContent = `${Math.round(next * 100)}%`;
   drawShape();
   placeLayer();
+  placeSplit();
   redraw();
 }
 
@@ -123,6 +126,11 @@ function drawFrame() {
   const width = clamp(Math.ceil(box[2] * scale + x + rim), left, right) - left;
   const height = clamp(Math.ceil(box[3] * scale + y + rim), top, bottom) - top;
   if (!width || !height) return;
+  const place = { bare, scale, x, y, density };
+  if (reviewing()) {
+    const scene = { ...review, ...place, mode, split: Math.round(splitPlace() * density) };
+    return drawReview(screen, scene, [left, top, width, height]);
+  }
   const layers = {
     mask: mask.canvas,
     colours: colourful ? colours.canvas : null,
@@ -130,7 +138,7 @@ function drawFrame() {
   };
   const { opacity } = look;
   const tone = TONES[look.tone];
-  const scene = { picture, preview, ...layers, bare, tone, opacity, scale, x, y, density };
+  const scene = { picture, preview, ...layers, ...place, tone, opacity };
   drawBox({ screen, tint, edge }, scene, [left, top, width, height]);
 }
 

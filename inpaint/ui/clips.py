@@ -22,8 +22,8 @@ from inpaint.ui.job import Job
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
 from inpaint.ui.running import bar, freed
+from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
 from inpaint.ui.showing import QUIET, Updates, opened
-from inpaint.ui.studio import Session, sorry
 from inpaint.ui.turns import Line
 from inpaint.ui.words import say
 from inpaint.video import VideoMoment, VideoResult
@@ -121,7 +121,7 @@ def filled(
     """Fill the clip: yields how many are ahead, moments, and at last the result."""
     if session is None or session.clip is None or strokes is None:
         raise sorry(say("open_first"))
-    drawing = studio.drawing_of(session, strokes)
+    drawing = drawing_of(session, strokes)
     mask: Any = session.clip_masks
     if mask is None:
         if drawing is None or drawing.empty:
@@ -207,7 +207,6 @@ def told(result: VideoResult) -> str:
 def _begun(parts: Parts) -> Updates:
     return {
         parts.canvas: gr.update(busy=True),
-        parts.view: gr.update(value="paint"),
         parts.fill: gr.update(interactive=False),
         parts.clip_fill: gr.update(interactive=False),
         parts.stop: gr.update(interactive=True),
@@ -223,7 +222,7 @@ def _freed(parts: Parts, said: str) -> Updates:
 def _moment(parts: Parts, moment: VideoMoment) -> Updates:
     image = Image.fromarray(moment.preview())
     box = (0, 0, *image.size)
-    image.thumbnail((studio.WORK_COPY, studio.WORK_COPY))
+    image.thumbnail((WORK_COPY, WORK_COPY))
     text = say(
         "clip_step",
         stage=say(f"stage_{moment.stage.replace(' ', '_')}"),

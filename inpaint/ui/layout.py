@@ -27,18 +27,14 @@ class Parts:
     task: gr.Radio
     tip: gr.HTML
     canvas: MaskCanvas
-    compare: gr.ImageSlider
-    sure: gr.Image
     shelf: gr.Gallery
     results: gr.Column
-    view: gr.Radio
     receipt: gr.HTML
     gallery: gr.Gallery
     outcome: gr.Row
     proceed: gr.Button
     more: gr.Button
     merge: gr.Button
-    files: gr.Row
     hint: gr.Row
     grow_again: gr.Button
     download: gr.Button
@@ -54,6 +50,7 @@ class Parts:
     cost: gr.HTML
     status: gr.HTML
     find: gr.Button
+    see_through: gr.Button
     guide_box: gr.Column
     guide: gr.UploadButton
     guide_view: gr.HTML
@@ -115,19 +112,7 @@ def make_page() -> Parts:
 
 
 def _make_work(made: dict[str, Any]) -> None:
-    with gr.Column(elem_id="stack", elem_classes="view-paint"):
-        made["canvas"] = MaskCanvas(elem_id="canvas")
-        made["compare"] = gr.ImageSlider(
-            label=mark("compare"),
-            show_label=False,
-            elem_id="compare",
-            max_height=4096,
-            interactive=False,
-            buttons=[],
-        )
-        made["sure"] = gr.Image(
-            label=mark("sure"), show_label=False, elem_id="sure", interactive=False, buttons=[]
-        )
+    made["canvas"] = MaskCanvas(elem_id="canvas")
     made["shelf"] = gr.Gallery(
         shelf(),
         label=mark("examples"),
@@ -160,12 +145,7 @@ def _make_work(made: dict[str, Any]) -> None:
             buttons=[],
         )
     with gr.Column(visible=False, elem_id="results") as made["results"]:
-        with gr.Row(elem_id="seen"):
-            made["view"] = gr.Radio(
-                views(2), value="paint", show_label=False, label=mark("view"), elem_id="view",
-                elem_classes="segments", container=False,
-            )  # fmt: skip
-            made["receipt"] = gr.HTML("", elem_id="receipt")
+        made["receipt"] = gr.HTML("", elem_id="receipt")
         with gr.Row(visible=False, elem_id="hint") as made["hint"]:
             gr.HTML(mark("tight"), elem_id="hint-text")
             made["grow_again"] = gr.Button(
@@ -180,11 +160,8 @@ def _make_work(made: dict[str, Any]) -> None:
             buttons=[],
         )
         with gr.Row(visible=False, elem_id="outcome") as made["outcome"]:
-            made["proceed"] = gr.Button(mark("proceed"), elem_id="proceed", size="md")
             made["more"] = gr.Button(mark("more"), elem_id="more", size="md")
             made["merge"] = gr.Button(mark("merge"), elem_id="merge", size="md")
-        with gr.Row(visible=False, elem_id="files") as made["files"]:
-            made["download"] = gr.Button("", elem_id="download", size="md", variant="primary")
             made["exact"] = gr.Button(mark("download_png"), elem_id="download-exact", size="md")
             made["save_mask"] = gr.Button(mark("download_mask"), elem_id="download-mask", size="md")
             made["save_project"] = gr.Button(
@@ -213,9 +190,20 @@ def _make_controls(made: dict[str, Any]) -> None:
                 mark(f"task_{FIRST}"), variant="primary", elem_id="fill", min_width=120
             )
             made["stop"] = gr.Button(mark("stop"), elem_id="stop", interactive=False, min_width=80)
+        with gr.Row(elem_id="taking"):
+            made["proceed"] = gr.Button(
+                mark("proceed"), elem_id="proceed", size="md", interactive=False, min_width=120
+            )
+            made["download"] = gr.Button(
+                mark("download_own"), elem_id="download", size="md", interactive=False,
+                min_width=120,
+            )  # fmt: skip
         made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
         made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
     made["find"] = gr.Button(mark("find"), visible=proposes(FIRST), elem_id="find", size="md")
+    made["see_through"] = gr.Button(
+        mark("see_through"), visible=False, elem_id="see-through", size="md"
+    )
     with gr.Column(visible=row.guide != "unused", elem_id="guide-box") as made["guide_box"]:
         made["guide_view"] = gr.HTML("", elem_id="guide-view")
         with gr.Row():
@@ -239,18 +227,11 @@ def _make_controls(made: dict[str, Any]) -> None:
         made["open_clip"] = gr.UploadButton(
             mark("open_clip"), file_types=["video"], elem_id="open-clip", size="sm", min_width=120
         )
-        gr.Button(mark("camera"), elem_id="camera", size="sm", min_width=120)
 
 
 def proposes(task: str) -> bool:
     """Whether a task can say itself what should be masked."""
     return PREPARE[task].propose is not None
-
-
-def views(candidates: int) -> list[tuple[str, str]]:
-    """Return what the picture's place can show."""
-    found = [(mark("paint"), "paint"), (mark("compare"), "compare")]
-    return found + [(mark("sure"), "sure")] * (candidates > 1)
 
 
 def shelf() -> list[tuple[str, str]]:

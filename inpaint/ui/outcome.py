@@ -7,20 +7,17 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint.ui import review, studio
+from inpaint.ui import review
 from inpaint.ui.layout import Parts
-from inpaint.ui.showing import QUIET, Updates, estimating, nothing, shown, task_chosen
-from inpaint.ui.studio import Session
+from inpaint.ui.session import Session, sheet
+from inpaint.ui.showing import QUIET, Updates, estimating, nothing, shown, task_chosen, together
 from inpaint.ui.words import mark, say
 
-SHOW_VIEW = "view => document.querySelector('#stack').className = "
-SHOW_VIEW += "document.querySelector('#stack').className.replace(/view-\\w+/, `view-${view}`)"
 SAVE_FILE = "file => file && window.inpaintSave(file)"
 
 
 def wire_results(parts: Parts) -> None:
     """Let candidates be chosen, compared, merged and gone on with."""
-    parts.view.change(None, parts.view, None, js=SHOW_VIEW, **QUIET)
 
     def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
         run = session.visit.shown
@@ -37,26 +34,25 @@ def wire_results(parts: Parts) -> None:
     def on_merge(session: Session, strokes: Any) -> Updates:
         if session.draft is None:
             return {
-                parts.canvas: review.begin_merging(session, strokes),
-                parts.view: "paint",
+                parts.canvas: gr.update(value=review.begin_merging(session, strokes), review=None),
                 parts.status: say("merging"),
                 parts.merge: gr.update(value=mark("merge_keep"), variant="primary"),
                 **_locked(parts, True),
             }
-        return {
-            parts.canvas: review.end_merging(session),
-            parts.status: "",
-            **shown(parts, session, view="compare"),
-            parts.merge: gr.update(value=mark("merge"), variant="secondary"),
-            **_locked(parts, False),
-        }
+        return together(
+            {parts.canvas: gr.update(value=review.end_merging(session)), parts.status: ""},
+            shown(parts, session),
+            {parts.merge: gr.update(value=mark("merge"), variant="secondary")},
+            _locked(parts, False),
+        )
 
     parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **QUIET)
 
     def on_proceed(session: Session) -> Updates:
         session.visit.proceed()
-        return {parts.canvas: studio.sheet(session), parts.cost: "", parts.status: ""} | shown(
-            parts, session
+        return together(
+            {parts.canvas: gr.update(value=sheet(session)), parts.cost: "", parts.status: ""},
+            shown(parts, session),
         )
 
     parts.proceed.click(on_proceed, parts.session, parts.outputs, **QUIET)
@@ -83,20 +79,35 @@ def wire_history(parts: Parts, device: str) -> None:
         run = runs[event.index - 1] if event.index else None
         drawing = session.visit.back_to(run)
         if run is None:
-            seen = {parts.canvas: studio.sheet(session), parts.status: say("original_back")}
-            return seen | shown(parts, session)
+            seen = {
+                parts.canvas: gr.update(value=sheet(session)),
+                parts.status: say("original_back"),
+            }
+            return together(seen, shown(parts, session))
         values = run.settings
-        chosen = task_chosen(parts, values["task"], values, studio.sheet(session, drawing))
+        chosen = task_chosen(parts, values["task"], values, sheet(session, drawing))
         title = say(f"task_{values['task']}")
-        return {
-            **chosen,
+        back = {
             parts.seed: values["seed"],
             parts.locked: True,
             parts.status: say("is_back", task=title),
-            **shown(parts, session, view="compare"),
         }
+        return together(chosen, back, shown(parts, session))
 
     parts.history.select(on_history, parts.session, parts.outputs, **QUIET).then(
+        **estimating(parts, device)
+    )
+
+    def on_back(session: Session) -> Updates:
+        """Undo beyond the first stroke: the run is back that made the picture painted on."""
+        run = session.visit.origin
+        if session.job or session.draft is not None or run is None:
+            return nothing(parts)
+        drawing = session.visit.back_to(run)
+        seen = {parts.canvas: gr.update(value=sheet(session, drawing))}
+        return together(seen, shown(parts, session))
+
+    parts.canvas.back(on_back, parts.session, parts.outputs, **QUIET).then(
         **estimating(parts, device)
     )
 

@@ -1,4 +1,4 @@
-// What the page does by itself: keys, downloads, and the camera. Run once when it is loaded.
+// What the page does by itself: keys and downloads. Run once when it is loaded.
 () => {
   const button = (id) => document.querySelector(`button#${id}, #${id} button`);
   const press = (id) => {
@@ -21,40 +21,14 @@
     link.remove();
   };
 
-  // The camera is asked for only when its button is pressed. What it takes goes the canvas's way.
-  async function takePicture() {
-    let stream;
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { width: 4096 } });
-    } catch {
-      return;
-    }
-    const dialog = document.createElement("dialog");
-    dialog.id = "camera-view";
-    const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true });
-    const take = Object.assign(document.createElement("button"), { textContent: "●", type: "button" });
-    take.setAttribute("aria-label", button("camera").textContent.trim());
-    dialog.append(video, take);
-    document.body.append(dialog);
-    dialog.addEventListener("close", () => {
-      for (const track of stream.getTracks()) track.stop();
-      dialog.remove();
-    });
-    take.addEventListener("click", () => {
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-      canvas.getContext("2d").drawImage(video, 0, 0);
-      canvas.toBlob((blob) => {
-        const files = new DataTransfer();
-        files.items.add(new File([blob], "camera.png", { type: "image/png" }));
-        const input = document.querySelector(".mask-canvas input[name=picture]");
-        input.files = files.files;
-        input.dispatchEvent(new Event("change"));
-        dialog.close();
-      });
-    });
-    dialog.showModal();
-    await video.play();
-  }
-  button("camera")?.addEventListener("click", takePicture);
+  // Gradio's buttons have no tips of their own; what each does is set when it is pointed at.
+  const language = navigator.language.slice(0, 2).toLowerCase();
+  const { en, [language]: own = en } = window.gradio_config?.i18n_translations ?? {};
+  const explain = ({ target }) => {
+    const part = target.closest?.("[id]:not([title])");
+    const tip = part && own?.[`button_tip_${part.id}`];
+    if (tip) part.title = tip;
+  };
+  document.addEventListener("pointerover", explain);
+  document.addEventListener("focusin", explain);
 };

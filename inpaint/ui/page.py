@@ -8,15 +8,17 @@ from typing import Any
 import gradio as gr
 
 from inpaint import models, pictures
-from inpaint.ui import address, controls, studio
+from inpaint.masks import Strokes
+from inpaint.ui import address, controls, opening
 from inpaint.ui.api import wire_api
-from inpaint.ui.canvas import uploaded_file
+from inpaint.ui.canvas import added, rough_strokes, uploaded_file
 from inpaint.ui.clips import is_clip, shown_clip, wire_clips
 from inpaint.ui.examples import examples
 from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
 from inpaint.ui.running import then_run, wire_running
+from inpaint.ui.session import Session, sorry, thumbnail
 from inpaint.ui.showing import (
     QUIET,
     Updates,
@@ -26,9 +28,9 @@ from inpaint.ui.showing import (
     nothing,
     opened,
     task_chosen,
+    together,
 )
 from inpaint.ui.specialising import make_specialising
-from inpaint.ui.studio import Session
 from inpaint.ui.turns import Line
 from inpaint.ui.uploads import Guarded
 from inpaint.ui.words import TITLE, language, say
@@ -61,7 +63,7 @@ def create_demo(options: Options) -> gr.Blocks:
 
 def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_open(path: Path) -> Updates:
-        session, drawing = studio.opened(path, options.max_pixels)
+        session, drawing = opening.opened(path, options.max_pixels)
         told = say("manifest") if pictures.has_manifest(session.visit.source) else ""
         return opened(parts, session, drawing) | {parts.status: told}
 
@@ -82,14 +84,29 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     ).then(**estimating(parts, options.device))
 
     def on_mask(session: Session, event: gr.EventData) -> Updates:
-        return {parts.canvas: studio.with_mask(session, uploaded_file(event))}
+        return {parts.canvas: opening.with_mask(session, uploaded_file(event))}
 
     parts.canvas.mask_upload(on_mask, parts.session, parts.outputs, api_visibility="private").then(
         **estimating(parts, options.device)
     )
 
+    def on_see_through(session: Session, strokes: Strokes | None) -> Updates:
+        return {parts.canvas: opening.with_transparent(session, strokes)}
+
+    parts.see_through.click(
+        on_see_through, [parts.session, parts.canvas], parts.outputs, **QUIET
+    ).then(**estimating(parts, options.device))
+
+    def on_snap(session: Session | None, event: gr.EventData) -> Updates:
+        if session is None:
+            raise sorry(say("open_first"))
+        found = opening.snapped(session, rough_strokes(event))
+        return {parts.canvas: gr.update(append=added(*found))}
+
+    parts.canvas.snap(on_snap, parts.session, parts.outputs, **QUIET)
+
     def on_find(session: Session | None, task: str, *values: Any) -> Updates:
-        return {parts.canvas: studio.find(session, task, *values), parts.view: "paint"}
+        return {parts.canvas: opening.find(session, task, *values)}
 
     parts.find.click(
         on_find,
@@ -101,8 +118,8 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     ).then(**estimating(parts, options.device))
 
     def on_guide(path: str, session: Session | None) -> Updates:
-        picture = studio.take_guide(session, Path(path), options.max_pixels)
-        return guide(parts, studio.thumbnail(picture))
+        picture = opening.take_guide(session, Path(path), options.max_pixels)
+        return guide(parts, thumbnail(picture))
 
     parts.guide.upload(
         on_guide, [parts.guide, parts.session], parts.outputs, api_visibility="private"
@@ -119,12 +136,12 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 
     def on_example(task: str, event: gr.SelectData) -> Updates:
         example = examples()[event.index]
-        session, drawing = studio.from_example(example)
+        session, drawing = opening.from_example(example)
         page = opened(parts, session, drawing)
         if task == example.task and not example.settings:
             return page
         values = controls.defaults(example.task, **example.settings)
-        return page | task_chosen(parts, example.task, values, page[parts.canvas])
+        return together(page, task_chosen(parts, example.task, values))
 
     then_run(
         parts.shelf.select(on_example, parts.task, parts.outputs, api_visibility="private"),
@@ -139,7 +156,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
 
     def on_task(name: str, model: str, candidates: int) -> Updates:
         found = controls.for_task(name, model, candidates, options.model)
-        return task_chosen(parts, name, found) | {parts.view: "paint"}
+        return task_chosen(parts, name, found)
 
     kept = [parts.settings["model"], parts.settings["candidates"]]
     task.input(on_task, [task, *kept], parts.outputs, **QUIET)

@@ -7,13 +7,10 @@ from PIL import Image
 from inpaint import masks, pictures, project, reviewing
 from inpaint.masks import Strokes
 from inpaint.tasks import TASKS
-from inpaint.ui.canvas import Sheet
-from inpaint.ui.studio import WORK_COPY, Session, cached, card, drawing_of, jpeg, sheet, sorry
+from inpaint.ui.canvas import Sheet, compared
+from inpaint.ui.session import WORK_COPY, Session, cached, card, drawing_of, jpeg, sheet, sorry
 from inpaint.ui.words import say
 from inpaint.visit import Run
-
-COMPARED = 1600
-"""Long side in pixels of the pictures that are compared."""
 
 
 def candidate_cards(session: Session, run: Run) -> list[tuple[str, str]]:
@@ -43,22 +40,23 @@ def history_cards(session: Session) -> list[tuple[str, str]]:
     return found
 
 
-def before_after(run: Run) -> tuple[str, str]:
-    """Store the pair that the slider compares."""
+def comparison(run: Run) -> dict[str, object]:
+    """Return what the canvas lays over the picture: before, after, and where candidates differ."""
     candidate = run.candidates[run.chosen]
     after = candidate.picture()
     before = run.before if run.before.size == after.size else candidate.original
-    first, second = (_large(pictures.preview(picture, COMPARED)) for picture in (before, after))
-    return first, second
-
-
-def how_sure(run: Run) -> str | None:
-    """Store the drawing of where the candidates differ; None for a single one."""
-    if len(run.candidates) < 2:
-        return None
-    whole = [candidate.picture() for candidate in run.candidates]
-    drawing = reviewing.uncertainty(whole, reviewing.touched(run.candidates[0]), COMPARED)
-    return _large(Image.fromarray(drawing))
+    touched = reviewing.touched(candidate)
+    sure = None
+    if len(run.candidates) > 1:
+        whole = [candidate.picture() for candidate in run.candidates]
+        drawing = reviewing.uncertainty(whole, reviewing.touched(run.candidates[0]), WORK_COPY)
+        sure = cached(jpeg(Image.fromarray(drawing)), "sure.jpg")
+    first, second = (
+        cached(jpeg(pictures.preview(picture, WORK_COPY)), "large.jpg")
+        for picture in (before, after)
+    )
+    box = masks.bounding_box(touched) or (0, 0, *after.size)
+    return compared(first, second, after.size, box, sure)
 
 
 def is_tight(run: Run) -> bool:
@@ -112,13 +110,13 @@ def _draft_sheet(session: Session) -> Sheet:
     return Sheet(pictures.preview(picture, WORK_COPY), picture.size)
 
 
-def own_label(session: Session) -> tuple[str, bool]:
-    """Name the download in the picture's own format, and whether that loses anything."""
+def own_format(session: Session) -> tuple[str, str]:
+    """Return the format of the picture's own file, and a sentence on what it loses, if anything."""
     picture = session.visit.original
     own, extras = pictures.save_format(picture), picture.extras
-    lossy = own == "JPEG" or (own == "WEBP" and not extras.get("lossless"))
-    how = say("around" if "jpeg" in extras else "reencoded") if lossy else ""
-    return say("download", format=own) + how, lossy
+    if own != "JPEG" and (own != "WEBP" or extras.get("lossless")):
+        return own, ""
+    return own, say("around" if "jpeg" in extras else "reencoded", format=own)
 
 
 def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
@@ -151,13 +149,3 @@ def project_file(session: Session | None, strokes: Strokes | None) -> str:
         raise sorry(say("open_first"))
     data = project.save(session.visit, drawing_of(session, strokes))
     return cached(data, f"{session.visit.name}-project.zip")
-
-
-def _large(image: Image.Image) -> str:
-    """Store a picture that fills its place: the page enlarges none."""
-    scale = COMPARED / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    profile = image.info.get("icc_profile")
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    image.info["icc_profile"] = profile
-    return cached(jpeg(image), "large.jpg")

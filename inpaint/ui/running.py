@@ -9,17 +9,13 @@ import gradio as gr
 
 from inpaint.editing import Moment
 from inpaint.masks import Strokes
-from inpaint.settings import OPTIONS
-from inpaint.ui import controls, studio
+from inpaint.ui import controls, opening, studio
 from inpaint.ui.layout import Parts
-from inpaint.ui.showing import QUIET, Updates, shown
-from inpaint.ui.studio import Session
+from inpaint.ui.session import Session, sheet
+from inpaint.ui.showing import QUIET, Updates, shown, together
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 from inpaint.visit import Run
-
-GROWN = 8
-"""Pixels by which a mask that is too tight is widened."""
 
 
 def wire_running(parts: Parts, device: str, line: Line) -> None:
@@ -29,11 +25,23 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
     )
     then_run(picking, parts, device, line)
 
-    def on_wider(grow: float) -> float:
-        return min(grow + GROWN, OPTIONS["grow"].high)
+    def on_wider(
+        strokes: Strokes | None, session: Session, seed: Any, task: str, *values: Any
+    ) -> Iterator[Updates]:
+        """Grow the mask by a step that can be undone, and run again."""
+        drawing = opening.widened(session, strokes)
+        yield {parts.canvas: gr.update(value=sheet(session, drawing))}
+        work = studio.run(drawing.strokes, session, line, device, seed, task, *values)
+        yield from running(parts, session, work)
 
-    grow = parts.settings["grow"]
-    then_run(parts.grow_again.click(on_wider, grow, grow, **QUIET), parts, device, line)
+    parts.grow_again.click(
+        on_wider,
+        [parts.canvas, parts.session, parts.seed, parts.task, *parts.values],
+        parts.outputs,
+        concurrency_limit=None,
+        trigger_mode="once",
+        **QUIET,
+    )
 
     def on_more(session: Session) -> Iterator[Updates]:
         seed = int(controls.new_seed(False, None) or 0)
@@ -82,7 +90,7 @@ def running(parts: Parts, session: Session | None, work: Iterator[Any]) -> Itera
                 yield _moment(parts, event, previews)
             elif isinstance(event, Run):
                 assert session is not None
-                yield freed(parts, event.said) | shown(parts, session, view="compare")
+                yield together(freed(parts, event.said), shown(parts, session))
                 return
             elif isinstance(event, int):
                 yield {
@@ -91,18 +99,19 @@ def running(parts: Parts, session: Session | None, work: Iterator[Any]) -> Itera
     except Exception:
         # Without this the page would stay locked after an error.
         if begun and session:
-            yield freed(parts, "") | shown(parts, session)
+            yield together(freed(parts, ""), shown(parts, session))
         raise
     if begun and session:  # it was stopped while it waited
-        yield freed(parts, say("stopped_waiting")) | shown(parts, session)
+        yield together(freed(parts, say("stopped_waiting")), shown(parts, session))
 
 
 def _begun(parts: Parts) -> Updates:
     return {
         parts.canvas: gr.update(busy=True),
-        parts.view: gr.update(value="paint"),
         parts.fill: gr.update(interactive=False),
         parts.more: gr.update(interactive=False),
+        parts.proceed: gr.update(interactive=False),
+        parts.download: gr.update(interactive=False),
         parts.grow_again: gr.update(interactive=False),
         parts.stop: gr.update(interactive=True),
         parts.results: gr.update(visible=True),

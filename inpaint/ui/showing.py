@@ -9,14 +9,25 @@ import gradio as gr
 from inpaint.tasks import TASKS
 from inpaint.ui import controls, review, studio
 from inpaint.ui.canvas import Sheet
-from inpaint.ui.layout import Parts, proposes, views
-from inpaint.ui.studio import Session
-from inpaint.ui.words import mark
+from inpaint.ui.layout import Parts, proposes
+from inpaint.ui.opening import is_see_through
+from inpaint.ui.session import Session, sheet
+from inpaint.ui.words import mark, say
 from inpaint.visit import Drawing
 
 Updates = dict[Any, Any]
 """From components to what becomes of them."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def together(*updates: Updates) -> Updates:
+    """Join updates, also of what several of them have a word on."""
+    found: Updates = {}
+    for update in updates:
+        for part, change in update.items():
+            mixed = isinstance(change, dict) and isinstance(found.get(part), dict)
+            found[part] = {**found[part], **change} if mixed else change
+    return found
 
 
 def nothing(parts: Parts) -> Updates:
@@ -26,17 +37,19 @@ def nothing(parts: Parts) -> Updates:
 
 def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
     """Show a picture that was opened, with an empty desk, or as far as its project was."""
-    return {
-        parts.session: session,
-        parts.canvas: studio.sheet(session, drawing),
-        parts.shelf: gr.update(visible=False),
-        parts.view: gr.update(value="paint"),
-        parts.cost: "",
-        parts.status: "",
-        parts.clip_box: gr.update(visible=session.clip is not None),
-        **guide(parts, ""),
-        **shown(parts, session),
-    }
+    return together(
+        {
+            parts.session: session,
+            parts.canvas: gr.update(value=sheet(session, drawing)),
+            parts.shelf: gr.update(visible=False),
+            parts.see_through: gr.update(visible=is_see_through(session.visit.picture)),
+            parts.cost: "",
+            parts.status: "",
+            parts.clip_box: gr.update(visible=session.clip is not None),
+        },
+        guide(parts, ""),
+        shown(parts, session),
+    )
 
 
 def guide(parts: Parts, image: str, tip: str = "") -> Updates:
@@ -71,7 +84,7 @@ def task_chosen(
     }
 
 
-def shown(parts: Parts, session: Session, view: str | None = None) -> Updates:
+def shown(parts: Parts, session: Session) -> Updates:
     """Show the run that is on show, its candidates, and the history."""
     run = session.visit.shown
     past = {
@@ -82,31 +95,32 @@ def shown(parts: Parts, session: Session, view: str | None = None) -> Updates:
         ),
         parts.delete: gr.update(visible=run is not None),
     }
+    earlier = session.visit.origin is not None
+    actions = {
+        part: gr.update(interactive=run is not None) for part in (parts.download, parts.proceed)
+    }
     if run is None:
-        return past | {parts.results: gr.update(visible=False), parts.view: "paint"}
-    several = len(run.candidates) > 1
-    seen: dict[str, Any] = {"value": view} if view else {}
-    label, lossy = review.own_label(session)
+        canvas = {parts.canvas: gr.update(review=None, earlier=earlier)}
+        return past | actions | canvas | {parts.results: gr.update(visible=False)}
+    own, loss = review.own_format(session)
     return past | {
+        parts.canvas: gr.update(review=review.comparison(run), earlier=earlier),
         parts.results: gr.update(visible=True),
         parts.outcome: gr.update(visible=True),
-        parts.files: gr.update(visible=True),
-        parts.view: gr.update(choices=views(len(run.candidates)), **seen),
-        parts.receipt: run.receipt,
+        parts.receipt: f"{run.receipt} {loss}".strip(),
         parts.gallery: gr.update(
             value=review.candidate_cards(session, run),
             label=mark("candidates"),
             selected_index=run.chosen,
         ),
-        parts.compare: review.before_after(run),
-        parts.sure: review.how_sure(run),
         parts.hint: gr.update(visible=review.is_tight(run)),
-        parts.merge: gr.update(visible=several, value=mark("merge")),
+        parts.merge: gr.update(visible=len(run.candidates) > 1, value=mark("merge")),
         parts.more: gr.update(
             visible=TASKS[run.settings["task"]].mask != "unused", interactive=True
         ),
-        parts.download: gr.update(value=label),
-        parts.exact: gr.update(visible=lossy),
+        parts.download: gr.update(value=say("download", format=own), interactive=True),
+        parts.proceed: gr.update(interactive=True),
+        parts.exact: gr.update(visible=bool(loss)),
     }
 
 

@@ -18,8 +18,8 @@ from inpaint.ui.job import Job
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
 from inpaint.ui.running import bar
+from inpaint.ui.session import sorry
 from inpaint.ui.showing import QUIET, Updates
-from inpaint.ui.studio import sorry
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 

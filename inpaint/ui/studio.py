@@ -1,41 +1,30 @@
-"""What the page's handlers ask of the package: they translate, and compute nothing."""
+"""Runs: what the page's handlers ask of the package; they translate, and compute nothing."""
 
 from __future__ import annotations
 
-import base64
-import io
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
-import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
-from inpaint import editing, masks, pictures, project, reviewing
-from inpaint.editing import Candidate, Moment, Result, Stopped
+from inpaint import editing, reviewing
+from inpaint.editing import Moment, Result, Stopped
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
 from inpaint.results import DOWNLOADING, Receipt
 from inpaint.tasks import TASKS
 from inpaint.ui import zero
-from inpaint.ui.canvas import Sheet, preview
+from inpaint.ui.canvas import preview
 from inpaint.ui.controls import NAMES, is_shown, offered
-from inpaint.ui.examples import Example
 from inpaint.ui.job import Job
+from inpaint.ui.session import CARD, Session, cached, card, drawing_of, jpeg, sorry
 from inpaint.ui.turns import Line, LineFull
 from inpaint.ui.words import say
-from inpaint.visit import Drawing, Run, Visit
+from inpaint.visit import Drawing, Run
 
-WORK_COPY = 2048
-"""Long side in pixels of what the browser gets to see of a picture."""
-CARD = 512
-"""Long side in pixels of a card in the gallery."""
 GALLERY = 12
 """Previews kept in the gallery; later ones replace every other one."""
 VARIED = 0.5
@@ -44,117 +33,6 @@ VARIED = 0.5
 log = logging.getLogger(__name__)
 M = TypeVar("M")
 R = TypeVar("R")
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """What one open tab works on.
-
-    Attributes
-    ----------
-    job
-        The run that is going on.
-    cards
-        Of each run, by its number, a small JPEG of each candidate.
-    clip, clip_masks
-        The video whose first frame is painted on, and masks for its frames in place of what is.
-    draft, parked
-        While candidates are merged: the result so far, and the mask to come back to.
-    """
-
-    visit: Visit
-    job: Job[Any, Any] | None = None
-    cards: dict[int, list[bytes]] = field(default_factory=dict)
-    clip: Path | None = None
-    clip_masks: Path | None = None
-    draft: Candidate | None = None
-    parked: Drawing | None = None
-
-
-def sorry(sentence: str) -> gr.Error:
-    """Make the error that the page shows as one sentence, without a traceback in the terminal."""
-    return gr.Error(sentence, print_exception=False)
-
-
-# Opening
-
-
-def opened(path: Path, max_pixels: int) -> tuple[Session, Drawing | None]:
-    """Open a picture or a project; what is wrong with it becomes one sentence on the page."""
-    if path.stat().st_size > pictures.MAX_BYTES:
-        raise sorry(say("too_large"))
-    data = path.read_bytes()
-    try:
-        if project.is_project(data):
-            visit, drawing = project.open_project(data, max_pixels=max_pixels)
-        else:
-            picture = pictures.read(data, max_pixels=max_pixels)
-            visit, drawing = Visit.begin(path.stem, data, picture), None
-    except ValueError as error:
-        raise sorry(str(error)) from None
-    session = Session(visit)
-    for run in visit.runs:
-        session.cards[run.number] = [card(c.picture()) for c in run.candidates]
-    return session, drawing
-
-
-def from_example(example: Example) -> tuple[Session, Drawing]:
-    """Open an example with its ready mask."""
-    session, _ = opened(example.picture, pictures.MAX_PIXELS)
-    return session, Drawing(example.strokes)
-
-
-def sheet(session: Session, drawing: Drawing | None = None) -> Sheet:
-    """Make what the canvas shows: the picture that is painted on, and a mask."""
-    visit = session.visit
-    strokes = drawing.strokes if drawing else None
-    return Sheet(
-        pictures.preview(visit.picture, WORK_COPY), visit.picture.size, strokes, visit.base
-    )
-
-
-def with_mask(session: Session, path: Path) -> Sheet:
-    """Put a mask from a file under the strokes."""
-    try:
-        session.visit.base = masks.read(path, session.visit.picture.size)
-    except ValueError as error:
-        raise sorry(str(error)) from None
-    return sheet(session)
-
-
-def find(session: Session | None, task: str, *controls: Any) -> Sheet:
-    """Put the mask that the task proposes under the strokes, to be corrected."""
-    if session is None:
-        raise sorry(say("open_first"))
-    visit = session.visit
-    try:
-        visit.base = editing.proposal(visit.picture, **settings_of(task, controls))
-    except ValueError as error:
-        raise sorry(str(error)) from None
-    return sheet(session)
-
-
-def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
-    """Take a second picture."""
-    if session is None:
-        raise sorry(say("open_first"))
-    try:
-        session.visit.guide = pictures.read(path, max_pixels=max_pixels)
-    except ValueError as error:
-        raise sorry(str(error)) from None
-    return session.visit.guide
-
-
-def drawing_of(session: Session, strokes: Strokes | None) -> Drawing | None:
-    """Return the mask as it is painted; None where there is nothing on the canvas."""
-    if strokes is None or session.draft is not None:
-        return session.parked
-    if strokes.size != session.visit.picture.size:
-        raise sorry(say("other_mask"))
-    return Drawing(strokes, session.visit.base)
-
-
-# Running
 
 
 def settings_of(task: str, controls: tuple[Any, ...]) -> dict[str, Any]:
@@ -379,25 +257,3 @@ def warm_up(device: str) -> None:
         editing.estimate((64, 64), mask, device=device)
 
     threading.Thread(target=work, daemon=True).start()
-
-
-def cached(data: bytes, name: str) -> str:
-    """Put a file where the browser may fetch it from, and return its path."""
-    return str(save_bytes_to_cache(data, name, cache_dir=get_upload_folder()))
-
-
-def thumbnail(picture: Picture) -> str:
-    """Return a small copy of a picture as a link that holds it."""
-    return f"data:image/jpeg;base64,{base64.b64encode(card(picture)).decode()}"
-
-
-def card(picture: Picture) -> bytes:
-    """Encode a small copy of a picture."""
-    return jpeg(pictures.preview(picture, CARD))
-
-
-def jpeg(image: Image.Image) -> bytes:
-    """Encode for the browser."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88, icc_profile=image.info.get("icc_profile"))
-    return buffer.getvalue()

@@ -26,7 +26,6 @@ WORDS: dict[str, str] = {
     # Starting
     "task": "What to do",
     "examples": "Or try one: it is filled at once",
-    "camera": "Use the camera",
     "open_project": "Open a project",
     "open_clip": "Open a clip",
     "private": "Pictures and results stay on the computer that serves this page, no other visitor "
@@ -38,6 +37,7 @@ WORDS: dict[str, str] = {
     "roll": "Roll",
     "keep_seed": "Keep",
     "find": "Find damage",
+    "see_through": "Mask the transparent part",
     "guide": "Choose a second picture",
     "guide_remove": "Remove it",
     "no_mask": "Nothing needs to be painted for this.",
@@ -80,10 +80,6 @@ WORDS: dict[str, str] = {
     "clip_save": "Download the clip",
     # Results
     "receipt": "{changed} of {outside} pixels outside the mask changed",
-    "view": "View",
-    "paint": "Paint",
-    "compare": "Compare",
-    "sure": "How sure",
     "previews": "Previews: the picture as it takes shape",
     "candidates": "Candidates, the smoothest seam first: click one to choose it",
     "best": "Best seam · seed {seed}",
@@ -106,8 +102,9 @@ WORDS: dict[str, str] = {
     "original_back": "The original is back. The results stay in the history.",
     # Downloads
     "download": "Download {format}",
-    "around": " (only around the edit re-encoded)",
-    "reencoded": " (re-encoded)",
+    "download_own": "Download",
+    "around": "Saved as {format}, only the blocks around the edit are encoded again.",
+    "reencoded": "Saved as {format} it is encoded again as a whole; as PNG it is exact.",
     "download_png": "Download PNG (exact)",
     "download_mask": "Mask",
     "download_project": "Project",
@@ -136,13 +133,43 @@ WORDS: dict[str, str] = {
     "cannot_vary": "This task has no variations.",
     "too_large": "This file is larger than 1 GB.",
 }
+TIP = "button_tip_"
+BUTTON_TIPS = {
+    "fill": "Starts with what is painted and the settings below (Ctrl+Enter).",
+    "stop": "Ends the run at its next step and keeps the latest (Escape).",
+    "proceed": "Makes this result the picture to paint on, with an empty mask; Undo comes back.",
+    "download": "Saves this result in the picture's own format.",
+    "download-exact": "Saves this result without loss, in the picture's own depth.",
+    "download-mask": "Saves the mask as a picture, white where it is painted.",
+    "download-project": "Saves the picture, the mask and all results in one file, to go on later.",
+    "with-recipe": "Writes settings, seed and digests into the file, so that it can be replayed.",
+    "more": "Varies this result: other seeds, half of the noise.",
+    "merge": "Paint which candidate shows where.",
+    "grow-again": "Widens the mask by a step that Undo takes back, and starts again.",
+    "delete": "Forgets the result that is on show.",
+    "find": "Masks the damage that is found, for you to correct.",
+    "see-through": "Adds the pixels that are less than half opaque to the mask.",
+    "guide": "Takes a second picture for this task.",
+    "guide-remove": "Goes on without the second picture.",
+    "dice": "Takes another seed.",
+    "lock": "Holds the seed, so that the next run makes the same.",
+    "link": "The address holds the task and the settings, but no picture.",
+    "open-project": "Opens a project that was saved here or elsewhere.",
+    "open-clip": "Opens a video: what you paint on its first frame goes from every frame.",
+    "clip-fill": "Fills what is masked in every frame.",
+    "clip-masks": "Takes masks from files in place of what is painted.",
+    "clip-save": "Saves the filled video.",
+    "special-start": "Trains a model of your own on these pictures.",
+    "special-stop": "Ends the training and keeps the model as far as it is.",
+}
+"""What a button does, for whoever points at it; by the button's id."""
 MASK_WORDS = {"needed": "", "optional": "maybe_mask", "unused": "no_mask"}
 
 
 @cache
 def english() -> dict[str, str]:
     """Return every text of the page by its key."""
-    found = dict(WORDS)
+    found = WORDS | {f"{TIP}{name}": tip for name, tip in BUTTON_TIPS.items()}
     for name, task in TASKS.items():
         found |= {f"task_{name}": task.title, f"task_{name}_tip": task.tip}
         if task.pretrained:

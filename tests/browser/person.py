@@ -47,6 +47,16 @@ def paint(tab, *points: tuple[float, float]) -> None:
     tab.mouse.up()
 
 
+def view(tab, what: str):
+    """Ask the canvas what it shows: its `mode`, the pictures that are `compared`, …"""
+    return tab.evaluate(f"document.querySelector('.mask-canvas').canvasView.{what}")
+
+
+def shows_mode(tab, mode: str) -> None:
+    """Wait until the canvas shows the mask ("paint"), "compare" or "sure"."""
+    until(tab, "document.querySelector('.mask-canvas').canvasView.mode == it", mode)
+
+
 def costs(tab) -> None:
     until(tab, "text('#cost').includes('evaluations')")
 
@@ -63,7 +73,7 @@ def filled(tab) -> None:
         tab, "/^(Done|Stopped)/.test(text('#status')) && !document.querySelector('#fill').disabled"
     )
     until(tab, "text('#receipt').endsWith('.')")
-    tab.locator("#download").wait_for()
+    until(tab, "document.querySelector('#download').disabled === false")
 
 
 def saved(tab, button: str, folder: Path) -> Path:

@@ -10,7 +10,19 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from person import EXIF_MAKE, costs, filled, number, paint, saved, shows, until, upload
+from person import (
+    EXIF_MAKE,
+    costs,
+    filled,
+    number,
+    paint,
+    saved,
+    shows,
+    shows_mode,
+    until,
+    upload,
+    view,
+)
 from PIL import Image
 
 from inpaint import pictures
@@ -101,12 +113,12 @@ def test_one_click_on_an_example_then_candidates_history_and_a_project(visit, sc
     assert "Best seam" in cards.nth(0).inner_text()
 
     # Another candidate is compared.
-    first = tab.locator("#compare img").nth(1).get_attribute("src")
+    first = view(tab, "compared[1]")
     cards.nth(1).click()
-    until(tab, "document.querySelectorAll('#compare img')[1].src != it", first)
+    until(tab, "document.querySelector('.mask-canvas').canvasView.compared[1] != it", first)
     screenshot(tab, "page-candidates")
-    tab.get_by_label("How sure").check()
-    until(tab, "getComputedStyle(document.querySelector('#sure')).visibility == 'visible'")
+    tab.get_by_role("button", name="How sure").click()
+    shows_mode(tab, "sure")
     screenshot(tab, "page-sure")
 
     # A part of the first one goes into the second.
@@ -115,7 +127,7 @@ def test_one_click_on_an_example_then_candidates_history_and_a_project(visit, sc
     tab.click("#merge")
     until(tab, "text('#merge') == 'Keep the merge'")
     until(tab, f"{source} && {source} != it", original)
-    until(tab, "document.querySelector('#stack').className.includes('view-paint')")
+    shows_mode(tab, "paint")
     paint(tab, (180, 380), (200, 400))
     cards.nth(0).click()
     until(tab, "text('#status').startsWith('Taken')")

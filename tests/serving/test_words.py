@@ -103,3 +103,10 @@ def test_who_is_answered_in_which_language(monkeypatch):
         assert words.language() == "en"
     finally:
         words.LocalContext.request.reset(token)
+
+
+def test_every_button_has_a_tip():
+    kinds = ("button", "uploadbutton")
+    found = create_demo(Options(specialise=True)).config["components"]
+    buttons = {c["props"]["elem_id"] for c in found if c["type"] in kinds}
+    assert buttons | {"with-recipe", "lock"} == set(words.BUTTON_TIPS)

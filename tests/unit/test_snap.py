@@ -84,11 +84,11 @@ def test_holes_are_closed():
 
 
 def test_it_is_the_same_each_time():
-    rgb, rough = data.astronaut(), drawn((512, 512), Stroke("brush", 8, ((225, 120),)))
+    rgb, rough = data.astronaut(), drawn((512, 512), Stroke("brush", 8, ((400, 420),)))
     first = snap(rgb, rough)
     np.testing.assert_array_equal(first, snap(rgb, rough))
-    assert first[100, 220] and not first[300, 300] and not first[100, 400]  # the face
-    assert 0.01 < first.mean() < 0.1
+    assert first[400, 430] and not first[300, 480] and not first[450, 250]  # the helmet
+    assert 0.05 < first.mean() < 0.2
 
 
 def test_a_coin_is_found():
@@ -162,3 +162,27 @@ def test_contours_are_simple_and_within_a_pixel():
     again = masks.rasterize(strokes)
     assert overlap(again, mask) > 0.98
     assert not (again & ~masks.grow(mask, 1)).any() and not (masks.shrink(mask, 1) & ~again).any()
+
+
+LARGE = {
+    "disc": Stroke("ellipse", points=((100, 40), (500, 360))),
+    "column": Stroke("rectangle", points=((230, 20), (370, 390))),
+    "half": Stroke("rectangle", points=((150, 80), (510, 400))),  # to the picture's edge
+}
+
+
+@pytest.mark.parametrize("shape", LARGE)
+@pytest.mark.parametrize("place", [(300, 220), (240, 300)], ids=["middle", "aside"])
+def test_a_large_object_is_not_cut(shape, place):
+    size = (600, 400)
+    truth = drawn(size, LARGE[shape])
+    rgb, _ = scene(truth, size)
+    assert overlap(snap(rgb, drawn(size, Stroke("brush", 6, (place,)))), truth) > 0.98
+
+
+def test_a_small_object_in_a_line_around_it():
+    size = (600, 400)
+    truth = drawn(size, Stroke("brush", 20, ((240, 200),)))
+    rgb, _ = scene(truth, size)
+    loop = ((208, 168), (272, 168), (272, 232), (208, 232), (208, 168))
+    assert overlap(snap(rgb, drawn(size, Stroke("brush", 6, loop))), truth) > 0.95

@@ -1,0 +1,123 @@
+"""What comes in: pictures and projects, examples, masks, objects that are pointed at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inpaint import editing, masks, pictures, project
+from inpaint.masks import Stroke, Strokes
+from inpaint.pictures import Picture
+from inpaint.snap import contours, snap
+from inpaint.ui.canvas import Sheet
+from inpaint.ui.examples import Example
+from inpaint.ui.session import WORK_COPY, Session, card, drawing_of, sheet, sorry
+from inpaint.ui.studio import settings_of
+from inpaint.ui.words import say
+from inpaint.visit import Drawing, Visit
+
+WIDER = 0.012
+"""By how much a mask that is too tight is widened, as a share of the picture's longer side."""
+LEAST_WIDER = 6
+
+
+def opened(path: Path, max_pixels: int) -> tuple[Session, Drawing | None]:
+    """Open a picture or a project; what is wrong with it becomes one sentence on the page."""
+    if path.stat().st_size > pictures.MAX_BYTES:
+        raise sorry(say("too_large"))
+    data = path.read_bytes()
+    try:
+        if project.is_project(data):
+            visit, drawing = project.open_project(data, max_pixels=max_pixels)
+        else:
+            picture = pictures.read(data, max_pixels=max_pixels)
+            visit, drawing = Visit.begin(path.stem, data, picture), None
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    session = Session(visit)
+    for run in visit.runs:
+        session.cards[run.number] = [card(c.picture()) for c in run.candidates]
+    return session, drawing
+
+
+def is_see_through(picture: Picture) -> bool:
+    """Whether a part of a picture is transparent."""
+    mask = masks.from_alpha(picture)
+    return bool(mask.any() and not mask.all())
+
+
+def with_transparent(session: Session, strokes: Strokes | None) -> Sheet:
+    """Put the transparent part of the picture under the strokes, with what lay there."""
+    visit, drawing = session.visit, drawing_of(session, strokes)
+    see_through = masks.from_alpha(visit.picture)
+    visit.base = see_through if visit.base is None else visit.base | see_through
+    return sheet(session, drawing)
+
+
+def from_example(example: Example) -> tuple[Session, Drawing]:
+    """Open an example with its ready mask."""
+    session, _ = opened(example.picture, pictures.MAX_PIXELS)
+    return session, Drawing(example.strokes)
+
+
+def with_mask(session: Session, path: Path) -> Sheet:
+    """Put a mask from a file under the strokes."""
+    try:
+        session.visit.base = masks.read(path, session.visit.picture.size)
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return sheet(session)
+
+
+def find(session: Session | None, task: str, *controls: Any) -> Sheet:
+    """Put the mask that the task proposes under the strokes, to be corrected."""
+    if session is None:
+        raise sorry(say("open_first"))
+    visit = session.visit
+    try:
+        visit.base = editing.proposal(visit.picture, **settings_of(task, controls))
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return sheet(session)
+
+
+def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
+    """Take a second picture."""
+    if session is None:
+        raise sorry(say("open_first"))
+    try:
+        session.visit.guide = pictures.read(path, max_pixels=max_pixels)
+    except ValueError as error:
+        raise sorry(str(error)) from None
+    return session.visit.guide
+
+
+def snapped(session: Session, rough: Strokes) -> list[Stroke]:
+    """Find the object that a stroke is on, in what the browser sees; none where there is none."""
+    picture = session.visit.picture
+    if session.draft is not None or rough.size != picture.size:
+        raise sorry(say("other_mask"))
+    seen = pictures.preview(picture, WORK_COPY).convert("RGB")
+    marked = masks.rasterize(rough, seen.size)
+    found = snap(np.asarray(seen), marked)
+    if not (found & ~marked).any():
+        return []
+    wider, higher = (size / of for size, of in zip(picture.size, seen.size, strict=True))
+    erase = rough.strokes[0].erase
+    return [
+        replace(s, points=tuple((x * wider, y * higher) for x, y in s.points), erase=erase)
+        for s in contours(found).strokes
+    ]
+
+
+def widened(session: Session, strokes: Strokes | None) -> Drawing:
+    """Grow the mask, by a step that can be undone."""
+    drawing = drawing_of(session, strokes)
+    if drawing is None:
+        raise sorry(say("open_first"))
+    size = drawing.strokes.size
+    wider = Stroke("grow", float(max(LEAST_WIDER, round(WIDER * max(size)))))
+    return replace(drawing, strokes=Strokes(size, (*drawing.strokes.strokes, wider)))
