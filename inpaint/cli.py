@@ -432,7 +432,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     tasks = tuple(task for task in options.tasks or () if task != "repair")
     tables = []
     if "repair" in (options.tasks or ()):
-        rows = damage_check.measure(folder, count, seed, repairs=count, progress=show)
+        rows = damage_check.measure(
+            folder, count, seed, repairs=damage_check.REPAIRED, progress=show
+        )
         tables.append(damage_check.table(rows))
     if tasks:
         model = options.model or "restore"

@@ -70,7 +70,7 @@ def lines(rgb: Light) -> Iterator[Candidates]:
             "hues": np.log(mean(np.abs(hue[near[0]] - hue[near[1]]).max(1)) + 0.01),
             "busy": np.log(mean(around[at]) + 0.001),
             "dark": np.full(len(length), float(sign)),
-            **relations(rows, columns, owner, contrast, tone.shape),
+            **relations(rows, columns, owner, tone.shape),
         }
         ground = opened if sign == 0 else 1 - opened
         yield Candidates(features, rows, columns, owner, contrast, tone - opened, ground, sign == 1)

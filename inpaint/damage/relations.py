@@ -1,4 +1,4 @@
-"""What a line has to do with the others: goes on in them, branches into them, is of their kind."""
+"""How a line lies in the picture: its shape, and how far other lines go on with it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ Values = NDArray[np.float64]
 
 OFF, SWAY, TURN = 3.0, 0.02, 0.12
 """Of lines that go on in each other: pixels apart, more per pixel of distance, and radians."""
-MEET, ALIKE = 8.0, 0.35
-"""Of lines that meet: pixels between their ends, and difference of the logarithms of contrast."""
-KIN = 0.25
-"""Of lines of one kind: difference of the logarithms of contrast."""
 
 
 def relations(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     owner: NDArray[np.intp],
-    contrast: Values,
     size: tuple[int, int],
 ) -> dict[str, Values]:
     """Describe N lines among themselves.
@@ -32,17 +27,15 @@ def relations(
     ----------
     rows, columns, owner : (P,) int
         Their pixels, and which line each belongs to.
-    contrast : (N,)
-        How far each stands out.
     size
         Height and width of the picture.
 
     Returns
     -------
     dict
-        (N,) each: "width", "share" (length, of the shorter side) and "kin" (length of all of its
-        contrast, of the diagonal) as logarithms; "aligned", how much of the straight line through
-        it, from edge to edge, is covered by lines; "joined", ln(1 + length of those it meets).
+        (N,) each: "width" and "share" (length, of the shorter side) as logarithms; "aligned", how
+        much of the straight line through it, from edge to edge, is covered by lines: much of a
+        fold or a horizon, little of a crack.
     """
     mean = Grouped(owner)
     length, width = mean.extent(rows, columns)
@@ -51,10 +44,7 @@ def relations(
     turn = 0.5 * np.arctan2(2 * mean(down * right), mean(right**2) - mean(down**2))
     along = np.stack([np.cos(turn), np.sin(turn)], 1)
     middle = np.stack([x, y], 1)
-    half = 0.5 * length[:, None] * along
-    ends = np.stack([middle - half, middle + half], 1)
-    shade = np.log(contrast)
-    aligned, joined, kin = (np.zeros(len(length)) for _ in range(3))
+    aligned = np.zeros(len(length))
     for i in range(len(length)):
         away = middle - middle[i]
         forth = away @ along[i]
@@ -64,17 +54,10 @@ def relations(
         first, last = _chord(middle[i], along[i], size)
         covered = _union(forth[ahead] - length[ahead] / 2, forth[ahead] + length[ahead] / 2)
         aligned[i] = covered / max(last - first, 20.0)
-        gaps = ends[:, :, None] - ends[i][None, None]
-        near = ((gaps**2).sum(-1).min((1, 2)) < MEET**2) & (np.abs(shade - shade[i]) < ALIKE)
-        near[i] = False
-        joined[i] = length[near].sum()
-        kin[i] = length[np.abs(shade - shade[i]) < KIN].sum()
     return {
         "width": np.log(width),
         "share": np.log(length / min(size)),
         "aligned": aligned,
-        "joined": np.log1p(joined),
-        "kin": np.log(kin / math.hypot(*size) + 0.05),
     }
 
 

@@ -19,6 +19,8 @@ from inpaint import damage, masks
 from inpaint.tools.crops import find
 from inpaint.tools.damage_draw import KINDS, LOOKS, Mask, Rgb, damaged, dress, photograph
 
+REPAIRED = 6
+"""Pictures of each kind that the command line has repaired, which takes longer than finding."""
 TOLERANCE = 2
 """Pixels by which a found pixel may miss the truth."""
 

@@ -21,9 +21,8 @@ from inpaint.tools.damage_draw import LOOKS, damaged, dress, photograph
 
 TRAINED_ON = {
     "lines": ("scratch", "film", "crack", "fold"),
-    "folds": ("fold", "film"),
     "cracks": ("crack",),
-    "specks": ("dust",),
+    "dust": ("dust",),
 }
 """Kinds of damage that are drawn to fit what is looked for."""
 PHOTOGRAPHS = 240

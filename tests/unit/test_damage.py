@@ -7,6 +7,7 @@ from PIL import Image
 from skimage import data
 
 from inpaint import damage, masks
+from inpaint.damage.relations import relations
 from inpaint.masks import Stroke, Strokes
 from inpaint.tools import damage_check, damage_fit
 from inpaint.tools.damage_draw import COVERS, KINDS, LOOKS, damaged, dress
@@ -240,3 +241,13 @@ def test_gather_labels_what_was_drawn(folder):
     assert features.shape == (len(labels), len(names)) and len(sizes) == len(labels)
     assert set(labels) <= {0.0, 1.0} and labels.any()
     assert np.isfinite(features).all()
+
+
+def test_a_line_that_others_go_on_with_is_aligned():
+    rows = np.concatenate([np.full(30, 20), np.full(30, 21), np.arange(60, 80)])
+    columns = np.concatenate([np.arange(10, 40), np.arange(60, 90), np.full(20, 50)])
+    owner = np.repeat([0, 1, 2], [30, 30, 20])
+    found = relations(rows, columns, owner, (100, 100))
+    np.testing.assert_allclose(found["aligned"], [0.6, 0.6, 0.2], atol=0.03)
+    np.testing.assert_allclose(np.exp(found["share"]), [0.3, 0.3, 0.2], rtol=0.02)
+    np.testing.assert_allclose(np.exp(found["width"]), 1, atol=0.05)

@@ -67,6 +67,18 @@ def test_a_run_goes_on_and_may_be_a_start(pictures, start):
     assert list(own.own_models()) == ["a", "b"]
 
 
+def test_who_looks_on_is_told_and_can_stop_it(pictures, start):
+    seen = []
+
+    def watch(done, text):
+        seen.append(done)
+        return len(seen) == 2
+
+    specialise(pictures, "a", start=str(start), max_steps=50, batch_size=2, progress=watch)
+    assert seen == [1 / 50, 2 / 50], "it stopped after the second step"
+    assert own.own_models() == {"a": own.folder_of("a")}
+
+
 @pytest.mark.parametrize("name", ["", "../up", "Ünter", "a b", "-x", "x" * 41, "UP", "a/b"])
 def test_names_that_are_none(name, pictures):
     with pytest.raises(ValueError, match="A model's name is up to 40"):
