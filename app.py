@@ -11,7 +11,6 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  # before torch
 
-from inpaint.devices import pick  # noqa: E402
 from inpaint.ui import serving, studio  # noqa: E402
 from inpaint.ui.options import Options  # noqa: E402
 
@@ -23,7 +22,6 @@ def main() -> None:
     options = Options.of(sys.argv[1:], os.environ)
     try:
         options = serving.fitted(options)
-        print(f"Computing on: {pick(options.device).why}.")
         demo = serving.launch(options)
     except ValueError as error:
         sys.exit(f"app.py: {error}")

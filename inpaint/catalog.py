@@ -19,7 +19,7 @@ from inpaint.denoiser import Denoiser
 from inpaint.devices import Device, is_out_of_memory
 from inpaint.filling import Filler, Pyramid
 from inpaint.models import MODELS, ModelError, ModelSpec, defaults, first_line, listed
-from inpaint.regions import inscribed_radius, shrink
+from inpaint.scales import inscribed_radius, shrink
 from inpaint.selfpatch import SelfModel
 
 if TYPE_CHECKING:

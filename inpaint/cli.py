@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import inpaint
-from inpaint.settings import OPTIONS, SAMPLERS, SamplerDefaults, Settings
+from inpaint.settings import DEVICES, OPTIONS, SAMPLERS, SamplerDefaults, Settings
 from inpaint.tasks import TASKS, Task, settled
 
 COMMON = (
@@ -464,7 +464,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     print(f"inpaint {inpaint.__version__}, Python {platform.python_version()}")
     print(f"torch {torch.__version__}, CPU instructions {torch.backends.cpu.get_cpu_capability()}")
-    found = [name for name in devices.DEVICES[1:] if devices.available(name)]
+    found = [name for name in DEVICES[1:] if devices.available(name)]
     print(f"devices here: {', '.join(found)}")
     print(f"used: {devices.pick(options.device).why}")
     for name, spec in listed().items():

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpaint.regions import spread
+from inpaint.scales import spread
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

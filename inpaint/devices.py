@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from inpaint.settings import short
+from inpaint.settings import DEVICES, short
 
-DEVICES = ("auto", "cuda", "xpu", "mps", "cpu")
 T = TypeVar("T")
 
 

@@ -19,8 +19,10 @@ from torch import Tensor
 
 from inpaint.denoiser import Denoiser, seeded_noise, watched
 from inpaint.operators import KnownPixels
-from inpaint.regions import Region, enlarge, shrink, spread, tiles
+from inpaint.regions import Region, tiles
+from inpaint.results import Stopped as Stopped
 from inpaint.samplers import SAMPLERS, start
+from inpaint.scales import enlarge, shrink, spread
 from inpaint.schedule import cosine_levels
 from inpaint.settings import Settings
 
@@ -113,10 +115,6 @@ class Filler(Protocol):
         filled, finished
             filled is (B, 3, H, W) with the known pixels exact; finished is False if stopped.
         """
-
-
-class Stopped(Exception):
-    """Raised by a progress callback to end the fill; what there is by then is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from inpaint import masks
 from inpaint.pictures import Picture
-from inpaint.regions import Box, spread
+from inpaint.regions import Box
+from inpaint.scales import spread
 
 Mask = NDArray[np.bool_]
 RGB = NDArray[np.float32]

@@ -19,6 +19,10 @@ Mask = NDArray[np.bool_]
 DOWNLOADING = "downloading the model"
 
 
+class Stopped(Exception):
+    """Raised by a progress callback to end the work; what there is by then is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What is reported after every evaluation of the model, and during a download.

@@ -30,7 +30,7 @@ from torch import Tensor
 from inpaint.denoiser import Denoiser
 from inpaint.fitting import Sight, View
 from inpaint.patches import Band, Cutter, bands, whole_box
-from inpaint.regions import inscribed_radius, nearest, shrink, spread
+from inpaint.scales import inscribed_radius, nearest, shrink, spread
 
 PATCH_SIDES = (7, 5, 3, 1)
 """Patch sides in pixels; the first that leaves enough known patches is used."""

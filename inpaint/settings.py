@@ -18,6 +18,8 @@ class SamplerDefaults:
     eta: float
 
 
+DEVICES = ("auto", "cuda", "xpu", "mps", "cpu")
+"""What may compute; `inpaint.devices` finds out what can."""
 SAMPLERS: dict[str, SamplerDefaults] = {
     "ddim": SamplerDefaults("DDIM: few steps, lively texture", 12, 1, 1, 1.0),
     "dpmpp": SamplerDefaults("DPM-Solver++: the fewest steps", 12, 1, 1, 0.0),

@@ -38,6 +38,8 @@ class Task:
     restores : bool
         Whether it works from what is known of the whole picture: it then needs a network, and a
         sampler of `PROJECTING`.
+    proposes : bool
+        Whether it can say itself what should be masked.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Task:
     controls: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     restores: bool = False
+    proposes: bool = False
 
 
 def _restoring(**defaults: Any) -> dict[str, Any]:
@@ -74,6 +77,7 @@ TASKS: dict[str, Task] = {
         "Scratches, cracks and dust are found and filled; correct what was found by painting.",
         mask="optional",
         controls=("sensitivity",),
+        proposes=True,
     ),
     "replace": Task(
         "Replace",

@@ -20,8 +20,9 @@ from inpaint.latent.denoiser import decode, encode, sample_latents
 from inpaint.latent.families import FAMILIES, SCHEDULERS, Family
 from inpaint.latent.frame import Frame, settle
 from inpaint.latent.preview import linear_preview
-from inpaint.regions import Region, spread
+from inpaint.regions import Region
 from inpaint.samplers import SAMPLERS
+from inpaint.scales import spread
 from inpaint.schedule import cosine_levels
 from inpaint.settings import Settings
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpaint.regions import spread
+from inpaint.scales import spread
 
 SMOOTHING = 5
 """Colours are matched by errors averaged over 2⁵ pixels: the model's texture stays its own."""

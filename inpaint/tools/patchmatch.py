@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inpaint.regions import enlarge, inscribed_radius, shrink, spread
+from inpaint.scales import enlarge, inscribed_radius, shrink, spread
 
 SIDE = 7
 ROUNDS = 4

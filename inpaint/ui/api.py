@@ -11,8 +11,9 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from inpaint import editing, pictures
-from inpaint.editing import Moment, Result
+import inpaint
+from inpaint import pictures
+from inpaint.results import Moment, Result
 from inpaint.settings import OPTIONS
 from inpaint.tasks import TASKS, settled
 from inpaint.ui import zero
@@ -72,7 +73,7 @@ def wire_api(options: Options, line: Line) -> None:
         (picture, mask, guide), settings = _taken(values, options)
         with in_one_sentence():
             whole = pictures.read(picture, max_pixels=options.max_pixels)
-            cost = editing.estimate(whole, mask, guide=guide, device=options.device, **settings)
+            cost = inpaint.estimate(whole, mask, guide=guide, device=options.device, **settings)
         return asdict(cost)
 
     api(_described(fill, FILL, tuple[gr.FileData, dict[str, Any]]), concurrency_limit=None)

@@ -27,8 +27,6 @@ from inpaint.ui.showing import QUIET, Updates, opened
 from inpaint.ui.turns import Line
 from inpaint.ui.words import say
 from inpaint.video import VideoMoment, VideoResult
-from inpaint.video.clips import open_clip
-from inpaint.video.saving import CONTAINERS
 from inpaint.visit import Visit
 
 SAVE_CLIP = "path => path && window.inpaintSave(path)"
@@ -90,6 +88,8 @@ def shown_clip(parts: Parts, path: Path, max_pixels: int) -> Updates:
 def from_clip(path: Path, max_pixels: int) -> tuple[Session, str]:
     """Open a video: its first frame to paint on, and a sentence about it."""
     with studio.in_one_sentence():
+        from inpaint.video.clips import open_clip  # takes a while to import
+
         clip = open_clip(path, max_pixels)
         frame = next(clip.frames())
     session = Session(Visit.begin(path.stem, b"", Picture(frame.pixels)), clip=path)
@@ -132,6 +132,8 @@ def filled(
         name: settings[name] for name in USED
     }
     clip = session.clip
+    from inpaint.video.saving import CONTAINERS  # as above
+
     suffix = clip.suffix.lower() if clip.suffix.lower() in CONTAINERS else ".mp4"
     out = _folder() / f"{clip.stem}-filled{suffix}"
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from inpaint.editing import Stopped
+from inpaint.results import Stopped
 
 M = TypeVar("M")
 R = TypeVar("R")

@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint.preparing import PREPARE
 from inpaint.tasks import TASKS
 from inpaint.ui import controls
 from inpaint.ui.canvas import MaskCanvas
@@ -200,7 +199,7 @@ def _make_controls(made: dict[str, Any]) -> None:
             )  # fmt: skip
         made["cost"] = gr.HTML("", elem_id="cost", elem_classes="line")
         made["status"] = gr.HTML("", elem_id="status", elem_classes="line")
-    made["find"] = gr.Button(mark("find"), visible=proposes(FIRST), elem_id="find", size="md")
+    made["find"] = gr.Button(mark("find"), visible=TASKS[FIRST].proposes, elem_id="find", size="md")
     made["see_through"] = gr.Button(
         mark("see_through"), visible=False, elem_id="see-through", size="md"
     )
@@ -227,11 +226,6 @@ def _make_controls(made: dict[str, Any]) -> None:
         made["open_clip"] = gr.UploadButton(
             mark("open_clip"), file_types=["video"], elem_id="open-clip", size="sm", min_width=120
         )
-
-
-def proposes(task: str) -> bool:
-    """Whether a task can say itself what should be masked."""
-    return PREPARE[task].propose is not None
 
 
 def shelf() -> list[tuple[str, str]]:

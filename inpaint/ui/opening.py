@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from inpaint import editing, masks, pictures, project
+import inpaint
+from inpaint import masks, pictures, project
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.snap import contours, snap
@@ -78,7 +79,7 @@ def find(session: Session | None, task: str, *controls: Any) -> Sheet:
         raise sorry(say("open_first"))
     visit = session.visit
     try:
-        visit.base = editing.proposal(visit.picture, **settings_of(task, controls))
+        visit.base = inpaint.proposal(visit.picture, **settings_of(task, controls))
     except ValueError as error:
         raise sorry(str(error)) from None
     return sheet(session)

@@ -9,8 +9,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from inpaint.devices import DEVICES
 from inpaint.pictures import MAX_PIXELS
+from inpaint.settings import DEVICES
 
 ALONE = ("127.0.0.1", "localhost", "::1")
 """Addresses that no other machine can reach."""

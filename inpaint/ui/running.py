@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from inpaint.editing import Moment
 from inpaint.masks import Strokes
+from inpaint.results import Moment
 from inpaint.ui import controls, opening, studio
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, sheet

@@ -11,7 +11,6 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from inpaint import hub
-from inpaint.devices import pick
 from inpaint.ui.controls import offered
 from inpaint.ui.gate import Gate
 from inpaint.ui.options import Options
@@ -34,7 +33,10 @@ def fitted(options: Options) -> Options:
     ValueError
         It cannot, with one sentence.
     """
-    pick(options.device)
+    if options.device not in ("auto", "cpu"):  # these are always there, and torch need not be asked
+        from inpaint.devices import pick
+
+        pick(options.device)
     _permit(options)
     if options.model not in offered():
         raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")

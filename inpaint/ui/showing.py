@@ -9,7 +9,7 @@ import gradio as gr
 from inpaint.tasks import TASKS
 from inpaint.ui import controls, review, studio
 from inpaint.ui.canvas import Sheet
-from inpaint.ui.layout import Parts, proposes
+from inpaint.ui.layout import Parts
 from inpaint.ui.opening import is_see_through
 from inpaint.ui.session import Session, sheet
 from inpaint.ui.words import mark, say
@@ -76,7 +76,7 @@ def task_chosen(
         parts.task: name,
         parts.tip: mark(f"task_{name}_tip"),
         parts.fill: gr.update(value=mark(f"task_{name}")),
-        parts.find: gr.update(visible=proposes(name)),
+        parts.find: gr.update(visible=TASKS[name].proposes),
         parts.guide_box: gr.update(visible=row.guide != "unused"),
         parts.guide_view: guide_tip(name),
         parts.canvas: gr.update(**canvas),

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from inpaint import own
-from inpaint.editing import Stopped
+from inpaint.results import Stopped
 from inpaint.ui import controls, studio
 from inpaint.ui.job import Job
 from inpaint.ui.layout import Parts

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from inpaint import editing, reviewing
-from inpaint.editing import Moment, Result, Stopped
+import inpaint
+from inpaint import reviewing
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
-from inpaint.results import DOWNLOADING, Receipt
+from inpaint.results import DOWNLOADING, Moment, Receipt, Result, Stopped
 from inpaint.tasks import TASKS
 from inpaint.ui import zero
 from inpaint.ui.canvas import preview
@@ -64,7 +64,7 @@ def estimate(
     if TASKS[task].mask == "needed" and drawing.empty:
         return ""
     try:
-        cost = editing.estimate(
+        cost = inpaint.estimate(
             picture,
             None if drawing.empty else drawing.mask(),
             guide=session.visit.guide,
@@ -249,11 +249,14 @@ def progress_text(moment: Moment) -> str:
 
 
 def warm_up(device: str) -> None:
-    """Load what the first fill needs and measure this machine, beside the starting page."""
+    """Load torch and what the first fill needs, and measure this machine, beside the open page."""
 
     def work() -> None:
+        from inpaint.devices import pick
+
+        print(f"Computing on: {pick(device).why}.", flush=True)
         stroke = {"tool": "brush", "radius": 6, "points": [[32, 32]]}
         mask = Strokes.parse({"width": 64, "height": 64, "strokes": [stroke]})
-        editing.estimate((64, 64), mask, device=device)
+        inpaint.estimate((64, 64), mask, device=device)
 
     threading.Thread(target=work, daemon=True).start()

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import gradio as gr
 from numpy.typing import NDArray
 
-from inpaint import editing
-from inpaint.editing import Moment, Result, Stopped
+import inpaint
 from inpaint.regions import Box
+from inpaint.results import Moment, Result, Stopped
 from inpaint.ui.job import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +38,7 @@ def gpu(function: F) -> F:
 def edit(*arguments: Any, progress: Callable[[Moment], None], **settings: Any) -> Result:
     """Edit as `inpaint.edit` does, on the lent GPU where there is one, else here."""
     if not lent():
-        return editing.edit(*arguments, progress=progress, **settings)
+        return inpaint.edit(*arguments, progress=progress, **settings)
     try:
         for event in _edited_there(arguments, {**settings, "device": "auto"}):
             if isinstance(event, Result):
@@ -48,14 +48,14 @@ def edit(*arguments: Any, progress: Callable[[Moment], None], **settings: Any) -
         raise ValueError("It was stopped.") from None
     except gr.Error:  # there is no GPU to lend; or the work went wrong, then it does so here too
         pass
-    result = editing.edit(*arguments, progress=progress, **{**settings, "device": "cpu"})
+    result = inpaint.edit(*arguments, progress=progress, **{**settings, "device": "cpu"})
     return replace(result, notes=(*result.notes, "No GPU was free: this was made on the CPU."))
 
 
 def _edited(arguments: tuple[Any, ...], settings: dict[str, Any]) -> Iterator[Moment | Result]:
     """Do the work over there: what it yields, and what it is given, can be pickled."""
     job: Job[Moment, Result] = Job(
-        lambda progress: editing.edit(*arguments, progress=progress, **settings)
+        lambda progress: inpaint.edit(*arguments, progress=progress, **settings)
     )
     for moment in job.moments():
         if moment:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from inpaint import masks
-from inpaint.regions import Box, spread
+from inpaint.regions import Box
+from inpaint.scales import spread
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]

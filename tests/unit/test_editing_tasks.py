@@ -9,8 +9,10 @@ from models import conditional
 from inpaint import edit, estimate, masks, proposal
 from inpaint.filling import fill
 from inpaint.masks import Stroke, Strokes
+from inpaint.preparing import PREPARE
 from inpaint.selfpatch import SelfModel, Source
 from inpaint.settings import Settings
+from inpaint.tasks import TASKS
 
 FAST = {"steps": 4, "device": "cpu"}
 RNG = np.random.default_rng(0)
@@ -111,6 +113,9 @@ def test_a_transparent_picture_stays_so_when_repaired():
 def test_only_repair_proposes_a_mask():
     with pytest.raises(ValueError, match="proposes no mask"):
         proposal(SKY, task="fill")
+    assert [n for n, task in TASKS.items() if task.proposes] == [
+        n for n in PREPARE if PREPARE[n].propose
+    ]
 
 
 # Replace

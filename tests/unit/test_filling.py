@@ -7,8 +7,8 @@ from models import conditional, pixel_model, unconditional
 
 from inpaint.catalog import PixelModel
 from inpaint.filling import Stopped, fill, overall, plan, shuffled
-from inpaint.regions import shrink
 from inpaint.samplers import SAMPLERS
+from inpaint.scales import shrink
 from inpaint.schedule import cosine_levels
 from inpaint.selfpatch import SelfModel
 from inpaint.settings import Settings

@@ -21,7 +21,6 @@ ROOMS = [
     "replaying",
     "batch",
     "editing",
-    "results",
     "preparing",
     "tasks",
     "guides",
@@ -31,6 +30,7 @@ ROOMS = [
     "snap",
     "training",
     "catalog",
+    "holding",
     "models",
     "latent",
     "hub",
@@ -46,6 +46,8 @@ ROOMS = [
     "schedule",
     "operators",
     "colouring",
+    "scales",
+    "results",
     "regions",
     "recipes",
     "outlines",
@@ -143,6 +145,19 @@ def test_settings_load_nothing_heavy():
     loaded, _ = modules_loaded_by("-c", "import inpaint.settings")
     assert "inpaint.settings" in loaded
     assert not {name.split(".")[0] for name in loaded} & HEAVY
+
+
+def test_the_page_opens_before_torch_is_there():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, app; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    loaded = set(done.stdout.split())
+    assert {"gradio", "inpaint.ui.serving"} <= loaded
+    assert not loaded & {"torch", "diffusers", "transformers", "inpaint.editing"}
 
 
 def test_the_package_offers_what_it_lists():

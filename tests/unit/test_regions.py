@@ -5,18 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from inpaint.regions import (
-    GROUPING,
-    Region,
-    around_holes,
-    batches,
-    enlarge,
-    inscribed_radius,
-    nearest,
-    shrink,
-    spread,
-    tiles,
-)
+from inpaint.regions import GROUPING, Region, around_holes, batches, tiles
+from inpaint.scales import enlarge, inscribed_radius, nearest, shrink, spread
 
 RNG = np.random.default_rng(0)
 masks = arrays.arrays(bool, st.tuples(st.integers(1, 70), st.integers(1, 70)))

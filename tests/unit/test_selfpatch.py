@@ -7,7 +7,7 @@ import torch
 import inpaint
 from inpaint import fitting, patches, selfpatch
 from inpaint.filling import fill
-from inpaint.regions import shrink, spread
+from inpaint.scales import shrink, spread
 from inpaint.selfpatch import PATCH_SIDES, PatchLevel, SelfModel
 from inpaint.settings import Settings
 
