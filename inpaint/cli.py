@@ -1,4 +1,4 @@
-"""The command line: `python -m inpaint`, then a task, or train, evaluate, doctor."""
+"""The command line: `python -m inpaint`, then a task, or train, evaluate, bench, doctor."""
 
 from __future__ import annotations
 
@@ -127,6 +127,19 @@ def _parser() -> argparse.ArgumentParser:
         help="measure these instead: repair, enlarge, denoise, deblur, colourise",
     )
     evaluate.set_defaults(command=_evaluate)
+
+    bench = commands.add_parser("bench", help="measure how fast this machine fills")
+    bench.add_argument(
+        "--section",
+        type=_names,
+        default=(),
+        metavar="NAME,...",
+        help="evaluation, overhead, picture, hole, candidates, cold, repaint, gpu (all)",
+    )
+    bench.add_argument("--brief", action="store_true", help="tiny pictures: only whether it runs")
+    bench.add_argument("--json", type=Path, help="a file to write the numbers to")
+    bench.add_argument("--plot", type=Path, help="a PNG to draw growth with the hole in")
+    bench.set_defaults(command=_bench)
 
     doctor = commands.add_parser("doctor", help="say what this machine offers and what is used")
     doctor.add_argument("--device", default="auto", help="auto, cuda, xpu, mps or cpu")
@@ -447,6 +460,17 @@ def _evaluate(options: argparse.Namespace) -> int:
         tables.append(evaluate(Evaluation(**values), show))
     bar.clear()
     print("\n\n".join(tables))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from inpaint.tools.bench import Bench, bench
+
+    wanted = Bench(options.section, options.brief, options.json, options.plot)
+    bar = _Bar()
+    tables = bench(wanted, bar.show)
+    bar.clear()
+    print(tables)
     return 0
 
 

@@ -177,6 +177,8 @@ def read(source: Any, size: Size) -> np.ndarray:
     """
     if isinstance(source, np.ndarray) and source.dtype.kind in "ui" and source.max(initial=0) <= 1:
         source = source.astype(bool)
+    if isinstance(source, np.ndarray) and source.dtype == bool and source.shape == size[::-1]:
+        return source.copy()
     picture = pictures.read(source)
     columns, rows = (
         ((np.arange(new) + 0.5) * (old / new)).astype(int)

@@ -16,6 +16,8 @@ from inpaint.pictures import Picture
 from inpaint.regions import Box, Region
 
 Mask = NDArray[np.bool_]
+ROWS = 128
+"""Rows of a picture that are compared at once."""
 DOWNLOADING = "downloading the model"
 
 
@@ -211,10 +213,14 @@ class Estimate:
 
 def receipt(before: Picture, after: Picture, mask: Mask, promise: str = "") -> Receipt:
     """Count the pixels outside the (H, W) mask that differ between two pictures, alpha included."""
-    # Channel by channel: NumPy is slow at reducing an axis of three.
-    channels = np.moveaxis(before.pixels == after.pixels, 2, 0)
-    same = np.logical_and.reduce(list(channels))
-    if before.alpha is not None and after.alpha is not None:
-        same &= before.alpha == after.alpha
-    outside = ~mask
-    return Receipt(int(outside.sum()), int((outside & ~same).sum()), promise)
+    changed = 0
+    for top in range(0, len(mask), ROWS):
+        rows = np.s_[top : top + ROWS]
+        pairs = [(before.pixels[rows], after.pixels[rows])]
+        if before.alpha is not None and after.alpha is not None:
+            pairs.append((before.alpha[rows, :, None], after.alpha[rows, :, None]))
+        if all(np.array_equal(old, new) for old, new in pairs):
+            continue  # as most rows are, far from the hole
+        differs = [(old != new).any(2) for old, new in pairs]
+        changed += int((np.logical_or.reduce(differs) & ~mask[rows]).sum())
+    return Receipt(mask.size - int(np.count_nonzero(mask)), changed, promise)

@@ -15,6 +15,9 @@ R = TypeVar("R")
 POLL = 0.25
 """Seconds between signs of life; a closed tab is noticed at the next one."""
 
+PAUSE = 0.1
+"""Least seconds from one moment that is shown to the next: previews take time from the work."""
+
 
 class Job(Generic[M, R]):
     """Run `work(progress)` in a thread.
@@ -63,6 +66,7 @@ class Job(Generic[M, R]):
                 else:
                     if moment:
                         yield moment
+                        self._thread.join(PAUSE)  # returns at once when the work is done
         finally:
             self.stop()
             self._thread.join()

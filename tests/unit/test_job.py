@@ -125,3 +125,14 @@ def test_even_an_exit_is_carried():
     list(job.moments())
     with pytest.raises(SystemExit):
         job.result()
+
+
+def test_moments_are_shown_at_most_ten_a_second_and_the_end_at_once():
+    def work(progress):
+        for number in range(60):
+            progress(Moment(number, 60, "", 0, 0.0, None))
+            time.sleep(0.01)
+
+    began = time.perf_counter()
+    count = sum(moment is not None for moment in Job(work).moments())
+    assert 2 <= count <= 10 * (time.perf_counter() - began) + 2
