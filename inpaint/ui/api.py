@@ -20,10 +20,10 @@ from inpaint.ui import zero
 from inpaint.ui.controls import offered
 from inpaint.ui.job import Job
 from inpaint.ui.options import Options
-from inpaint.ui.session import cached, sorry
+from inpaint.ui.session import sorry
 from inpaint.ui.studio import in_one_sentence, in_turn
 from inpaint.ui.turns import Line
-from inpaint.ui.uploads import uploaded
+from inpaint.ui.uploads import cached, uploaded
 from inpaint.ui.words import say
 
 FILES = {

@@ -62,12 +62,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from gradio.component_meta import ComponentMeta, updateable
-from gradio.processing_utils import save_bytes_to_cache
 from numpy.typing import NDArray
 from PIL import Image
 
 from inpaint.masks import Stroke, Strokes
-from inpaint.ui.uploads import uploaded
+from inpaint.ui.uploads import cached, uploaded
 
 Box = tuple[int, int, int, int]
 ROUGH = ("width", "height", "strokes")
@@ -281,8 +280,7 @@ class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
 
     def _cached(self, image: Image.Image) -> dict[str, Any]:
         data, kind = _encode(image)
-        path = save_bytes_to_cache(data, f"sheet.{kind}", cache_dir=self.GRADIO_CACHE)
-        return gr.FileData(path=path).model_dump()
+        return gr.FileData(path=cached(data, f"sheet.{kind}")).model_dump()
 
 
 @cache

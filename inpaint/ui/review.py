@@ -8,7 +8,8 @@ from inpaint import masks, pictures, project, reviewing
 from inpaint.masks import Strokes
 from inpaint.tasks import TASKS
 from inpaint.ui.canvas import Sheet, compared
-from inpaint.ui.session import WORK_COPY, Session, cached, card, drawing_of, jpeg, sheet, sorry
+from inpaint.ui.session import WORK_COPY, Session, card, drawing_of, jpeg, sheet, sorry
+from inpaint.ui.uploads import cached
 from inpaint.ui.words import say
 from inpaint.visit import Run
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from inpaint import pictures
@@ -81,11 +79,6 @@ def drawing_of(session: Session, strokes: Strokes | None) -> Drawing | None:
     if strokes.size != session.visit.picture.size:
         raise sorry(say("other_mask"))
     return Drawing(strokes, session.visit.base)
-
-
-def cached(data: bytes, name: str) -> str:
-    """Put a file where the browser may fetch it from, and return its path."""
-    return str(save_bytes_to_cache(data, name, cache_dir=get_upload_folder()))
 
 
 def thumbnail(picture: Picture) -> str:

@@ -20,8 +20,9 @@ from inpaint.ui import zero
 from inpaint.ui.canvas import preview
 from inpaint.ui.controls import NAMES, is_shown, offered
 from inpaint.ui.job import Job
-from inpaint.ui.session import CARD, Session, cached, card, drawing_of, jpeg, sorry
+from inpaint.ui.session import CARD, Session, card, drawing_of, jpeg, sorry
 from inpaint.ui.turns import Line, LineFull
+from inpaint.ui.uploads import cached
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Run
 

@@ -1,12 +1,13 @@
-"""The one way in for files: what was uploaded here, into a folder that is swept.
+"""The folder of files that come and go: what was uploaded, and what the browser fetches.
 
-No other path, and no address, is opened.
+It is swept. No other path, and no address, is opened.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import hash_bytes
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj, traverse
 
@@ -39,6 +41,22 @@ def uploaded(name: str) -> Path:
     if not path.is_file():
         raise _not_here()
     return path
+
+
+def cached(data: bytes, name: str) -> str:
+    """Put a file where the browser may fetch it from, and return its path.
+
+    A file that is there already stays as it is: it may be on its way to a browser.
+    """
+    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / Path(name).name
+    try:
+        os.utime(path)  # it is in use
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{secrets.token_hex(8)}")
+        part.write_bytes(data)
+        part.replace(path)
+    return str(path)
 
 
 class Guarded(gr.Blocks):

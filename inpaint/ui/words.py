@@ -106,8 +106,8 @@ WORDS: dict[str, str] = {
     "around": "Saved as {format}, only the blocks around the edit are encoded again.",
     "reencoded": "Saved as {format} it is encoded again as a whole; as PNG it is exact.",
     "download_png": "Download PNG (exact)",
-    "download_mask": "Mask",
-    "download_project": "Project",
+    "download_mask": "Download mask",
+    "download_project": "Download project",
     "with_recipe": "Embed the recipe, which can make it again",
     "manifest": "This picture carries content credentials (C2PA). They hold for the exact file "
     "alone: an edited copy goes without them.",

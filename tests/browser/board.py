@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import gradio as gr
 import numpy as np
+from person import Canvas
 from PIL import Image
 
 from inpaint.masks import Stroke, Strokes, rasterize
@@ -100,52 +99,14 @@ def make_demo(app: App) -> gr.Blocks:
     return demo
 
 
-class Canvas:
-    """The canvas of one open tab, driven in the picture's coordinates."""
+class Board(Canvas):
+    """The canvas of one open tab, and what its server got."""
 
     def __init__(self, app: App, tab) -> None:
-        self.app, self.tab = app, tab
-        tab.wait_for_selector(".mask-canvas")
+        super().__init__(tab)
+        self.app = app
         if app.start:
             self.wait_for_size(app.start.size)
-
-    def view(self, expression: str, argument: object = None) -> object:
-        script = f"(at) => document.querySelector('.mask-canvas').canvasView.{expression}"
-        return self.tab.evaluate(script, argument)
-
-    def wait_for_size(self, size: tuple[int, int]) -> None:
-        self.tab.wait_for_function(
-            "size => `${document.querySelector('.mask-canvas')?.canvasView?.size}` === `${size}`",
-            arg=list(size),
-        )
-
-    def until(self, done: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 8
-        while not done():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            self.tab.wait_for_timeout(10)
-
-    def screen(self, x: float, y: float) -> tuple[int, int]:
-        """Whole screen pixel nearest to a point of the picture: a mouse has no finer ones."""
-        left, top = self.view("toScreen(...at)", [x, y])
-        return round(left), round(top)
-
-    def point(self, left: float, top: float) -> tuple[float, float]:
-        """Point of the picture at a point of the screen."""
-        x, y = self.view("toScreen(0, 0)")
-        zoom = self.view("zoom")
-        return (left - x) / zoom, (top - y) / zoom
-
-    def drag(self, *points: tuple[float, float]) -> list[tuple[float, float]]:
-        """Draw through points of the picture; return the points really taken."""
-        self.tab.locator(".stage").scroll_into_view_if_needed()
-        stops = [self.screen(*point) for point in points]
-        self.tab.mouse.move(*stops[0])
-        self.tab.mouse.down()
-        for stop in stops[1:]:
-            self.tab.mouse.move(*stop, steps=4)
-        self.tab.mouse.up()
-        return [self.point(*stop) for stop in stops]
 
     def show(self, second: Sheet) -> None:
         """Let Python set another value, after a run, say."""
@@ -163,73 +124,11 @@ class Canvas:
     def mask(self, count: int) -> np.ndarray:
         return rasterize(self.strokes(count))
 
-    def use(self, name: str) -> None:
-        """Press a button of the canvas, in its menu if it stands there."""
-        button = self.tab.locator(f"[data-do={name}]:not(.invitation)")
-        if not button.is_visible():
-            self.tab.click("[data-do=more]")
-        button.click()
-
-    def click(self, x: float, y: float) -> None:
-        self.tab.mouse.click(*self.screen(x, y))
-
-    def shown(self) -> np.ndarray:
-        """Whether each tenth pixel of a picture of 600x400 is tinted, (40, 60) bool."""
-        tints = self.tab.evaluate("""async () => {
-            await new Promise((frame) => requestAnimationFrame(() => setTimeout(frame)));
-            const screen = document.querySelector(".stage canvas");
-            const view = document.querySelector(".mask-canvas").canvasView;
-            const corner = screen.getBoundingClientRect();
-            const { width, height, data } = screen
-                .getContext("2d").getImageData(0, 0, screen.width, screen.height);
-            const tints = [];
-            for (let y = 5; y < 400; y += 10) for (let x = 5; x < 600; x += 10) {
-                const [left, top] = view.toScreen(x, y);
-                const column = Math.round(((left - corner.left) * width) / corner.width);
-                const row = Math.round(((top - corner.top) * height) / corner.height);
-                const at = 4 * (row * width + column);
-                tints.push(data[at] > data[at + 1] + 40);
-            }
-            return tints;
-        }""")
-        return np.array(tints).reshape(40, 60)
-
-    def agrees(self, mask: np.ndarray) -> None:
-        """Check that the overlay is the mask, but for points on its rim."""
-        expected = mask[5::10, 5::10]
-        self.until(lambda: np.mean(self.shown() == expected) > 0.985, "the mask")
-
     def press(self, name: str) -> None:
         self.tab.get_by_role("button", name=name, exact=True).click()
-
-    def colour(self, x: float, y: float) -> tuple[int, ...]:
-        """Colour shown at a point of the picture, after the next frame."""
-        return tuple(
-            self.tab.evaluate(
-                """async ([left, top]) => {
-                    await new Promise((frame) => requestAnimationFrame(() => setTimeout(frame)));
-                    const canvas = document.querySelector(".stage canvas");
-                    const box = canvas.getBoundingClientRect();
-                    const at = (value) => Math.round((value * canvas.width) / box.width);
-                    const context = canvas.getContext("2d");
-                    const spot = context.getImageData(at(left - box.left), at(top - box.top), 1, 1);
-                    return [...spot.data.slice(0, 3)];
-                }""",
-                list(self.screen(x, y)),
-            )
-        )
-
-    def is_tinted(self, x: float, y: float) -> bool:
-        red, green, _ = self.colour(x, y)
-        return red > green + 40
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of the True pixels."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-
-
-def touch(canvas: Canvas, kind: str, *points: tuple[float, float]) -> None:
-    at = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-    canvas.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})

@@ -19,7 +19,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     import gradio as gr
-    from board import App, Canvas
+    from board import App, Board
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
     from inpaint.ui.canvas import Sheet
@@ -58,7 +58,7 @@ def page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def on_console(message: ConsoleMessage) -> None:
         if message.type == "error":
-            complaints.append(f"console: {message.text}")
+            complaints.append(f"console: {message.text} {message.location['url']}")
 
     def open_tab(
         url: str,
@@ -102,6 +102,9 @@ def page(browser: Browser) -> Iterator[Callable[..., Page]]:
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[..., str]]:
     """Launch a `gr.Blocks` on a free port and give its address; closed at the end."""
+    from inpaint.ui.uploads import use_own_folder
+
+    use_own_folder()  # other programs empty Gradio's usual one
     launched: list[gr.Blocks] = []
 
     def launch(demo: gr.Blocks, **options: object) -> str:
@@ -117,11 +120,19 @@ def serve() -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def screenshot(tmp_path: Path) -> Callable[[Page, str], None]:
-    """Save screenshot(tab, name) in $INPAINT_SCREENSHOTS, or with the test's temporary files."""
+def screenshot(tmp_path: Path) -> Callable[..., None]:
+    """Save screenshot(tab, name) in $INPAINT_SCREENSHOTS, or with the test's temporary files.
+
+    For the whole page the window is made as high for a moment, which moves what is in it; with
+    whole=False only what is in sight is saved.
+    """
     folder = Path(os.environ.get("INPAINT_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
-    return lambda tab, name: tab.screenshot(path=folder / f"{name}.png", full_page=True)
+
+    def save(tab: Page, name: str, *, whole: bool = True) -> None:
+        tab.screenshot(path=folder / f"{name}.png", full_page=whole)
+
+    return save
 
 
 @pytest.fixture(scope="session")
@@ -151,10 +162,10 @@ def visit(page, address):
 
 @pytest.fixture(scope="session")
 def photograph(tmp_path_factory) -> Path:
-    """A photograph of 3000x2000 with EXIF, made of an example by tiling and noise."""
+    """A photograph of 2400x1600, larger than what the browser gets, with EXIF."""
     from inpaint.ui.examples import examples
 
-    part = np.asarray(Image.open(examples()[0].picture).convert("RGB").resize((1000, 1000)))
+    part = np.asarray(Image.open(examples()[0].picture).convert("RGB").resize((800, 800)))
     tiled = np.tile(part, (2, 3, 1)).astype(np.int16)
     noise = np.random.default_rng(0).integers(-6, 7, tiled.shape)
     exif = Image.Exif()
@@ -183,12 +194,12 @@ def app(board: App) -> App:
 
 
 @pytest.fixture
-def open_canvas(app: App, page) -> Callable[..., Canvas]:
+def open_canvas(app: App, page) -> Callable[..., Board]:
     """Open the page of board.py with a sheet: open_canvas(start=None, **options of `page`)."""
-    from board import Canvas
+    from board import Board
 
-    def opener(start: Sheet | None = None, **options: object) -> Canvas:
+    def opener(start: Sheet | None = None, **options: object) -> Board:
         app.start = start
-        return Canvas(app, page(app.url, **options))
+        return Board(app, page(app.url, **options))
 
     return opener

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from board import sheet, touch
+from board import sheet
+from person import touch
 
 pytestmark = pytest.mark.browser
 

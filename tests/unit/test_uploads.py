@@ -1,0 +1,34 @@
+"""Files that the browser fetches."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from inpaint.ui.uploads import cached
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_a_file_is_stored_under_its_own_name_in_the_folder(folder):
+    path = Path(cached(b"a picture", "../../card.jpg"))
+    assert path.read_bytes() == b"a picture" and path.name == "card.jpg"
+    assert path.is_relative_to(folder)
+    assert cached(b"a picture", "card.jpg") == str(path)
+    assert cached(b"another", "card.jpg") != str(path)
+    assert sum(file.is_file() for file in folder.rglob("*")) == 2
+
+
+def test_a_file_on_its_way_to_a_browser_is_whole_when_it_is_made_again():
+    data = bytes(8_000_000)
+    path = Path(cached(data, "large.jpg"))
+    again = threading.Thread(target=lambda: [cached(data, "large.jpg") for _ in range(50)])
+    again.start()
+    sizes = set()
+    while again.is_alive():
+        sizes.add(path.stat().st_size)
+    assert sizes == {len(data)}
