@@ -34,6 +34,11 @@ class Loaded:
     digest: str = ""
     revision: str = ""
 
+    @property
+    def reads(self) -> bool:
+        """Whether it hears prompts, guidance and the choice of a scheduler."""
+        return not isinstance(self.filler, Pyramid)
+
 
 @dataclass(frozen=True, slots=True)
 class PixelModel:
@@ -175,6 +180,7 @@ def load_folder(
                 variant=variant,
                 size=spec.size if spec is not None else 0,
                 guidance=spec.guidance if spec is not None else None,
+                memory=spec.memory if spec is not None else 0.0,
             )
     except Exception as error:  # diffusers, transformers and safetensors raise a dozen kinds
         if is_out_of_memory(error):

@@ -315,7 +315,7 @@ def _say_download(settings: dict[str, Any]) -> None:
     from inpaint.models import listed
 
     spec = listed().get(settings.get("model", "self"))
-    if spec is not None and not spec.here():
+    if spec is not None and spec.download and not spec.here():
         print(f"inpaint: {spec.absence()}", file=sys.stderr, flush=True)
 
 

@@ -100,7 +100,9 @@ def edit(
     work = _Work(request, prepared, bare, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
-    notes = [note for note in (prepared.note, work.note) if note]
+    deaf = not work.reads and (wanted.prompt or wanted.negative)
+    unheard = f"The model {wanted.model} reads no prompt, so it was left out." if deaf else ""
+    notes = [note for note in (prepared.note, work.note, unheard) if note]
     while len(made) < len(seeds) and not work.stopped:
         left = partial(work.candidates, seeds[len(made) :])
         some, note = devices.with_fallback(work.device, left)
@@ -218,7 +220,7 @@ class _Work:
             self.progress(Moment(now, all_of_it, DOWNLOADING, 0, left, None))
 
         loaded = load(self.settings.model, device, report)
-        self.digest, self.revision = loaded.digest, loaded.revision
+        self.digest, self.revision, self.reads = loaded.digest, loaded.revision, loaded.reads
         return _regions(self.mask, _filler(loaded, self.request))
 
     def candidates(self, seeds: list[int], device: devices.Device) -> list[tuple[Patch, ...]]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inpaint import own
+from inpaint import hub, own
 from inpaint.hub import Source
 from inpaint.latent.families import FAMILIES
 
@@ -90,6 +90,8 @@ class ModelSpec:
 
     def absence(self) -> str:
         """Say that it is not here, and what a download takes."""
+        if not hub.allowed():
+            return f"{self.title} is not on this machine, and downloads are switched off here."
         size = f"about {self.download:g} GB" if self.download else "it"
         licence = " Its licence has to be accepted on the hub first." if self.gated else ""
         return f"{self.title} is not on this machine; a first run downloads {size}.{licence}"

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.denoiser import Denoiser, clean, seeded_noise, timestep_of
+from inpaint.latent.words import embeddings
 from inpaint.operators import KnownPixels
 from inpaint.samplers import SAMPLERS, start
 from inpaint.schedule import cosine_levels
@@ -111,32 +112,28 @@ def _texts(
 ) -> list[dict[str, Any]]:
     """Return the UNet's arguments for each evaluation: [negative, positive], or the positive."""
     device, dtype = pipeline._execution_device, pipeline.unet.dtype
-    encoded = pipeline.encode_prompt(
-        prompt=settings.prompt,
-        device=device,
-        num_images_per_prompt=1,
-        do_classifier_free_guidance=guided,
-        negative_prompt=settings.negative or None,
-    )
-    positive, negative = ({"encoder_hidden_states": e} for e in encoded[:2])
-    if len(encoded) == 4:  # SDXL adds a pooled text and where in which picture the crop lies
-        place = torch.tensor([[*size, 0, 0, *size]], device=device, dtype=dtype)
-        for text, pooled in ((positive, encoded[2]), (negative, encoded[3])):
+    encoded = embeddings(pipeline, settings, guided)
+    # SDXL adds a pooled text, and where in which picture the crop lies.
+    place = torch.tensor([[*size, 0, 0, *size]], device=device, dtype=dtype)
+    found = []
+    for sign in ("negative_", "") if guided else ("",):
+        text: dict[str, Any] = {"encoder_hidden_states": encoded[f"{sign}prompt_embeds"]}
+        pooled = encoded.get(f"{sign}pooled_prompt_embeds")
+        if pooled is not None:
             text["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": place}
-    return [negative, positive] if guided else [positive]
+        found.append(text)
+    return found
 
 
 @torch.no_grad()
 def encode(pipeline: Any, picture: Tensor) -> Tensor:
     """Encode a (1, 3, H, W) picture into latents on the scale that the network knows."""
     latents: Tensor
-    if hasattr(pipeline, "movq"):
-        latents = pipeline.movq.encode(
-            picture.to(pipeline.movq.device, pipeline.movq.dtype)
-        ).latents
-        return latents
-    vae = pipeline.vae
+    vae = pipeline.movq if hasattr(pipeline, "movq") else pipeline.vae
     pixels = picture.to(pipeline._execution_device, vae.dtype)
+    if hasattr(pipeline, "movq"):
+        latents = vae.encode(pixels).latents
+        return latents
     if hasattr(vae, "temperal_downsample"):  # a video autoencoder: one frame
         pixels = pixels[:, :, None]
     if hasattr(pipeline, "_encode_vae_image"):

@@ -32,6 +32,11 @@ class Family:
         Whether it can leave its loop early and still decode what there is.
     area : str
         Name of an argument that holds the pixels of the window; "" for none.
+    reader : str
+        Which of its tokenizers reads a prompt to its end.
+    tokens : int
+        How many tokens of a prompt it reads; 0 for what that tokenizer says, and where long
+        prompts are read in pieces.
     more : mapping
         Further arguments of every call.
     """
@@ -47,6 +52,8 @@ class Family:
     walks: bool = False
     stops: bool = True
     area: str = ""
+    reader: str = "tokenizer"
+    tokens: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,7 +74,10 @@ FAMILIES: dict[str, Family] = {
         walks=True,
     ),
     "StableDiffusion3InpaintPipeline": Family(
-        also=("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline"), scale=5.0
+        also=("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline"),
+        scale=5.0,
+        reader="tokenizer_3",
+        tokens=256,
     ),
     "KandinskyV22InpaintCombinedPipeline": Family(
         also=("KandinskyV22InpaintPipeline",),
@@ -77,22 +87,53 @@ FAMILIES: dict[str, Family] = {
         scale=4.0,
         strength=False,
         stops=False,
+        reader="prior_tokenizer",
     ),
-    "FluxFillPipeline": Family(scale=30.0, negative=False),
+    "FluxFillPipeline": Family(scale=30.0, negative=False, reader="tokenizer_2", tokens=512),
     "FluxInpaintPipeline": Family(
-        also=("FluxPipeline", "FluxImg2ImgPipeline"), scale=7.0, negative=False
+        also=("FluxPipeline", "FluxImg2ImgPipeline"),
+        scale=7.0,
+        negative=False,
+        reader="tokenizer_2",
+        tokens=512,
     ),
     "FluxKontextInpaintPipeline": Family(
-        also=("FluxKontextPipeline",), negative=False, area="max_area", more={"_auto_resize": False}
+        also=("FluxKontextPipeline",),
+        negative=False,
+        area="max_area",
+        reader="tokenizer_2",
+        tokens=512,
+        more={"_auto_resize": False},
     ),
     "Flux2KleinInpaintPipeline": Family(
-        also=("Flux2KleinPipeline",), steps=4, scale=1.0, negative=False
+        also=("Flux2KleinPipeline",),
+        steps=4,
+        scale=1.0,
+        negative=False,
+        tokens=500,  # and its template
+    ),
+    "ChromaInpaintPipeline": Family(
+        also=("ChromaPipeline", "ChromaImg2ImgPipeline"), steps=40, scale=3.0, tokens=256
     ),
     "QwenImageInpaintPipeline": Family(
-        also=("QwenImagePipeline", "QwenImageImg2ImgPipeline"), guidance="true_cfg_scale", scale=4.0
+        also=("QwenImagePipeline", "QwenImageImg2ImgPipeline"),
+        guidance="true_cfg_scale",
+        scale=4.0,
+        tokens=512,
+    ),
+    "QwenImageEditInpaintPipeline": Family(
+        also=("QwenImageEditPipeline",),
+        multiple=32,
+        guidance="true_cfg_scale",
+        steps=50,
+        scale=4.0,
+        tokens=500,
     ),
     "ZImageInpaintPipeline": Family(
-        also=("ZImagePipeline", "ZImageImg2ImgPipeline"), steps=9, scale=0.0
+        also=("ZImagePipeline", "ZImageImg2ImgPipeline"),
+        steps=9,
+        scale=0.0,
+        tokens=500,  # and its template
     ),
 }
 """By the name of the class in diffusers."""

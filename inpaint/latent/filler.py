@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,15 +18,14 @@ from inpaint.filling import Pass, Step, Stopped
 from inpaint.latent.denoiser import decode, encode, sample_latents
 from inpaint.latent.families import FAMILIES, SCHEDULERS, Family
 from inpaint.latent.frame import Frame, settle
+from inpaint.latent.observing import Observed
 from inpaint.latent.preview import linear_preview
+from inpaint.latent.words import OURS, check, embeddings
 from inpaint.regions import Region
 from inpaint.samplers import SAMPLERS
 from inpaint.scales import spread
 from inpaint.schedule import cosine_levels
 from inpaint.settings import Settings
-
-OURS = ("repaint", "ddnm", "lanpaint")
-"""Samplers that diffusers has no scheduler for: they run in latent space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class LatentFiller:
         ValueError
             If the settings ask for what this pipeline cannot do.
         """
-        self.check(settings)
+        check(self.pipeline, self.family, settings)
         filled = picture.expand(len(seeds), -1, -1, -1).clone()
         masks = mask.expand(len(seeds), -1, -1, -1)
         each = sum(p.evaluations for p in self.plan(mask, settings, shrunken))
@@ -121,26 +119,6 @@ class LatentFiller:
             if job.stopped:
                 return filled, False
         return filled, True
-
-    def check(self, settings: Settings) -> None:
-        """Raise ValueError if the settings ask for what this pipeline cannot do."""
-        name = type(self.pipeline).__name__.removesuffix("Pipeline")
-        if settings.negative and not self.family.negative:
-            raise ValueError(f"{name} takes no negative prompt; leave it empty.")
-        if settings.strength < 1 and not self.family.strength:
-            raise ValueError(f"{name} always starts from pure noise; set the noise strength to 1.")
-        if self.family.walks:
-            if settings.scheduler and settings.scheduler not in SCHEDULERS:
-                names = ", ".join(SCHEDULERS)
-                raise ValueError(f"scheduler must be one of {names}, got {settings.scheduler!r}")
-            return
-        if settings.scheduler:
-            raise ValueError(f"{name} has a scheduler of its own; leave the scheduler empty.")
-        if settings.resample > 1 or settings.sampler in OURS:
-            raise ValueError(
-                f"{name} walks its noise levels once; choose the sampler ddim or dpmpp and a "
-                "resample count of 1."
-            )
 
     def _ours(self, settings: Settings) -> bool:
         """Whether our samplers drive the network, and not the pipeline's own loop."""
@@ -180,7 +158,7 @@ class LatentFiller:
     def _call(self, job: _Job, settings: Settings, seed: int) -> Tensor:
         """Fill with the pipeline's own call: (1, 3, *outer), or about that size."""
         pipeline, look = self.pipeline, self._preview(job)
-        scheduler = _Observed(self._scheduler(settings))
+        scheduler = Observed(self._scheduler(settings))
         getattr(pipeline, "decoder_pipe", pipeline).scheduler = scheduler.own
 
         def on_step_end(own: Any, i: int, t: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -226,13 +204,16 @@ class LatentFiller:
 
     def _words(self, settings: Settings) -> dict[str, Any]:
         """Return the arguments that not every pipeline takes."""
-        family = self.family
-        words = {**family.more, "prompt": settings.prompt}
-        words[family.guidance] = self._guidance(settings)
+        family, guidance = self.family, self._guidance(settings)
+        words = {**family.more, family.guidance: guidance}
+        if family.walks:
+            words |= embeddings(self.pipeline, settings, guidance > 1)
+        else:
+            words["prompt"] = settings.prompt
+            if family.negative:
+                words["negative_prompt"] = settings.negative
         if family.strength:
             words["strength"] = max(settings.strength, 0.001)
-        if family.negative:
-            words["negative_prompt"] = settings.negative
         if family.walks and settings.sampler == "ddim" and not settings.scheduler:
             words["eta"] = settings.eta
         return words
@@ -289,37 +270,6 @@ class _Job:
     def fit(self, made: Tensor) -> Tensor:
         """Fit what the model made into the crop."""
         return settle(self.frame.leave(made), self.known, self.mask)
-
-
-class _Observed:
-    """A scheduler whose steps leave their estimate of the clean latents in `estimate`."""
-
-    def __init__(self, own: Any) -> None:
-        self.own, self.estimate = own, None
-        step = own.step
-
-        # `wraps` keeps the signature, which pipelines inspect.
-        @functools.wraps(step)
-        def observed(out: Tensor, t: Any, sample: Tensor, *more: Any, **named: Any) -> Any:
-            result = step(out, t, sample, *more, **named)
-            self.estimate = _estimate(own, out, sample, result)
-            return result
-
-        own.step = observed
-
-
-def _estimate(scheduler: Any, out: Tensor, sample: Tensor, result: Any) -> Any:
-    """Return the clean latents as a scheduler sees them after a step, None if it does not say."""
-    if getattr(result, "pred_original_sample", None) is not None:
-        return result.pred_original_sample
-    if isinstance(result, tuple) and len(result) > 1:
-        return result[1]
-    if not hasattr(
-        scheduler, "alphas_cumprod"
-    ):  # flow matching: x = (1 − σ)·x0 + σ·ε, out = ε − x0
-        return sample - scheduler.sigmas[scheduler.step_index - 1].to(sample) * out
-    outputs = getattr(scheduler, "model_outputs", None)  # multistep solvers keep their x0
-    return outputs[-1] if outputs else None
 
 
 def _steps(settings: Settings) -> int:

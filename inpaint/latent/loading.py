@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from inpaint.devices import Device
+from inpaint.devices import TURNS, Device, cpu_dtype
 from inpaint.latent.families import FAMILIES, family_of
 from inpaint.latent.filler import LatentFiller
+from inpaint.latent.looking import LookingProcessor
 
 HEADROOM = 2.5e9
 """Bytes that activations take beside the weights, about."""
@@ -43,6 +44,7 @@ def load_pipeline(
     variant: str = "",
     size: int = 0,
     guidance: float | None = None,
+    memory: float = 0.0,
 ) -> LatentFiller:
     """Load a pipeline: safetensors only, no code of its own.
 
@@ -62,6 +64,8 @@ def load_pipeline(
         Which precision of the weights to read, if the folder holds several.
     size, guidance : int, float
         Window and guidance; 0 and None for what the folder or the family says.
+    memory : float
+        GB that it takes in a GPU's memory while it runs whole, if that is known.
 
     Raises
     ------
@@ -78,11 +82,13 @@ def load_pipeline(
         known = ", ".join(key.removesuffix("Pipeline") for key in FAMILIES)
         raise ValueError(f"it is a {class_of(folder)}, not one of {known}")
     options: dict[str, Any] = {
-        "dtype": device.dtype,
+        "dtype": cpu_dtype() if device.name == "cpu" else device.dtype,
         "use_safetensors": True,
         "local_files_only": True,
         "variant": variant or None,
     }
+    if name == "QwenImageEditInpaintPipeline":
+        options["processor"] = None
     if prior is None:
         pipeline = getattr(diffusers, name).from_pretrained(str(folder), **options)
     else:
@@ -91,8 +97,12 @@ def load_pipeline(
         pipeline.load_lora_weights(str(lora), use_safetensors=True, local_files_only=True)
         pipeline.fuse_lora()
         pipeline.unload_lora_weights()
+    if name == "QwenImageEditInpaintPipeline":
+        pipeline.register_modules(processor=LookingProcessor.of(folder))
+    if name == "ChromaInpaintPipeline":  # diffusers 0.42 asks for what this network never has
+        pipeline.transformer.register_to_config(guidance_embeds=False)
     pipeline.set_progress_bar_config(disable=True)
-    place(pipeline, device)
+    place(pipeline, device, memory * 1e9)
     family = FAMILIES[name]
     return LatentFiller(
         pipeline,
@@ -118,10 +128,16 @@ def native_size(pipeline: Any) -> int:
     return size * factor if isinstance(size, int) else 0
 
 
-def place(pipeline: Any, device: Device) -> None:
-    """Move a pipeline to its device; if the weights do not fit in free memory, in turns.
+def place(pipeline: Any, device: Device, need: float = 0.0) -> None:
+    """Move a pipeline to its device; if it does not fit in free memory, in turns.
 
-    Whole if all fits; part by part if the largest does; layer by layer, slowly, if not even that.
+    Whole if all fits; part by part if the largest does; layer by layer, slowly, if not even that,
+    or as `device.turns` says at least.
+
+    Parameters
+    ----------
+    need : float
+        Bytes that it is known to take while it runs whole; 0 to go by its weights alone.
     """
     parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     for module in parts:
@@ -139,8 +155,8 @@ def place(pipeline: Any, device: Device) -> None:
     if hasattr(pipeline, "unet"):
         pipeline.unet.to(memory_format=torch.channels_last)
     weights = [sum(p.numel() * p.element_size() for p in part.parameters()) for part in parts]
-    way = how_to_place(weights, torch.cuda.mem_get_info()[0])
-    if way == "whole":
+    way = max(how_to_place(weights, free_bytes(), need), device.turns, key=TURNS.index)
+    if way == "":
         pipeline.to("cuda")
     elif way == "parts":
         pipeline.enable_model_cpu_offload()
@@ -148,8 +164,16 @@ def place(pipeline: Any, device: Device) -> None:
         pipeline.enable_sequential_cpu_offload()
 
 
-def how_to_place(weights: list[int], free: int) -> str:
-    """Choose "whole", "parts" or "layers" from the bytes of each part and those free."""
-    if sum(weights) + HEADROOM <= free:
-        return "whole"
+def free_bytes() -> int:
+    """Return the bytes of the GPU's memory that torch may still take."""
+    free, total = torch.cuda.mem_get_info()
+    # A share may have been set with `torch.cuda.set_per_process_memory_fraction`.
+    share = torch.cuda.get_per_process_memory_fraction()
+    return min(free, int(share * total) - torch.cuda.memory_reserved())
+
+
+def how_to_place(weights: list[int], free: int, need: float = 0.0) -> str:
+    """Choose of `TURNS`, from the bytes of each part, of those free and those needed in all."""
+    if max(sum(weights) + HEADROOM, need) <= free:
+        return ""
     return "parts" if max(weights) + HEADROOM <= free else "layers"

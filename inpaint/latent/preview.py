@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -45,13 +46,18 @@ def linear_preview(latents: Tensor, picture: Tensor) -> Callable[[Tensor], Tenso
 
 
 def as_grid(x: Tensor, channels: int, height: int, width: int) -> Tensor:
-    """Lay latents out as (1, channels, height, width), from whichever form a pipeline packs."""
-    if x.ndim == 3 and x.shape[-1] == 4 * channels:
-        x = x.transpose(1, 2).reshape(1, 4 * channels, height // 2, width // 2)
-        return F.pixel_shuffle(x, 2)
-    if x.ndim == 3:
-        return x.transpose(1, 2).reshape(1, channels, height, width)
-    return x.squeeze(2) if x.ndim == 5 else x
+    """Lay latents out as (1, channels, h, w), from whichever form a pipeline packs.
+
+    h : w is height : width, as nearly as their number has it: some pipelines choose a size of their
+    own.
+    """
+    if x.ndim != 3:
+        return x.squeeze(2) if x.ndim == 5 else x
+    count = x.shape[1]
+    ideal = math.sqrt(count * height / width)
+    rows = min((n for n in range(1, count + 1) if count % n == 0), key=lambda n: abs(n - ideal))
+    grid = x.transpose(1, 2).reshape(1, -1, rows, count // rows)
+    return F.pixel_shuffle(grid, 2) if x.shape[-1] == 4 * channels else grid
 
 
 def _with_one(latents: Tensor) -> Tensor:

@@ -46,6 +46,9 @@ class Options:
         "`local`: only where the page is for this machine alone",
         choices=("local", "all", "none"),
     )
+    sam: str = _row(
+        "", "weights of SAM or SAM 2 for the tool *snap*: a folder, or owner/name on the hub"
+    )
     max_pixels: int = _row(MAX_PIXELS, "refuse pictures with more pixels", low=1)
     max_upload: int = _row(200, "refuse files of more megabytes", low=1)
     queue: int = _row(16, "people who may wait for their turn", high=1000)

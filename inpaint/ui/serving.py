@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from inpaint import hub
 from inpaint.ui.controls import offered
 from inpaint.ui.gate import Gate
 from inpaint.ui.options import Options
@@ -37,7 +36,12 @@ def fitted(options: Options) -> Options:
         from inpaint.devices import pick
 
         pick(options.device)
-    _permit(options)
+    _tell(options)
+    if options.sam:
+        from inpaint.devices import pick
+        from inpaint.sam import segmenter
+
+        segmenter(options.sam, pick("cpu" if lent() else options.device).name)
     if options.model not in offered():
         raise ValueError(f"--model must be one of {', '.join(offered())}, got {options.model}")
     if options.mcp and importlib.util.find_spec("mcp") is None:
@@ -46,8 +50,10 @@ def fitted(options: Options) -> Options:
     return replace(options, device="cpu") if lent() else options
 
 
-def _permit(options: Options) -> None:
-    os.environ[hub.WHERE] = "all" if options.may_download else "none"
+def _tell(options: Options) -> None:
+    """Leave word for the rooms below, which read variables."""
+    os.environ["INPAINT_SAM"] = options.sam
+    os.environ["INPAINT_DOWNLOADS"] = "all" if options.may_download else "none"
 
 
 def launch(options: Options, **more: Any) -> gr.Blocks:
@@ -58,7 +64,7 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
     OSError
         The port is taken.
     """
-    _permit(options)
+    _tell(options)
     hosted = "SPACE_ID" in os.environ
     if hosted:  # behind a proxy that names the visitor
         os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")

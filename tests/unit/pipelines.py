@@ -3,11 +3,15 @@
 The texts are spelt letter by letter, so the tokenisers need no vocabulary but an alphabet.
 """
 
+import json
+
 import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    ChromaInpaintPipeline,
+    ChromaTransformer2DModel,
     DDIMScheduler,
     DDPMScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -19,6 +23,7 @@ from diffusers import (
     FluxTransformer2DModel,
     KandinskyV22InpaintCombinedPipeline,
     PriorTransformer,
+    QwenImageEditInpaintPipeline,
     QwenImageInpaintPipeline,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
@@ -44,6 +49,7 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2TokenizerFast,
+    Qwen2VLImageProcessorPil,
     Qwen3Config,
     Qwen3ForCausalLM,
     T5Config,
@@ -418,6 +424,39 @@ def qwen():
     )
 
 
+def chroma():
+    return ChromaInpaintPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=autoencoder(shift=0.0, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=t5_text(),
+        tokenizer=t5_tokenizer(),
+        transformer=ChromaTransformer2DModel(
+            patch_size=1,
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=16,
+            axes_dims_rope=(2, 2, 4),
+            approximator_num_channels=8,
+            approximator_hidden_dim=16,
+            approximator_layers=1,
+        ),
+    )
+
+
+def qwen_edit():
+    return QwenImageEditInpaintPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=video_autoencoder(),
+        text_encoder=qwen_vision_text(),
+        tokenizer=qwen_tokenizer(),
+        processor=None,  # see `save`
+        transformer=qwen_transformer(),
+    )
+
+
 def z_image():
     return ZImageInpaintPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(),
@@ -450,7 +489,9 @@ PIPELINES = {
     "flux": flux_inpaint,
     "flux-kontext": flux_kontext,
     "flux2-klein": flux2_klein,
+    "chroma": chroma,
     "qwen": qwen,
+    "qwen-edit": qwen_edit,
     "z-image": z_image,
 }
 """Builders; one at least for each class in `inpaint.latent.families.FAMILIES`."""
@@ -460,3 +501,9 @@ def save(name, folder):
     """Build a pipeline and save it as `from_pretrained` expects it."""
     torch.manual_seed(0)
     PIPELINES[name]().save_pretrained(folder, safe_serialization=True)
+    if name == "qwen-edit":  # transformers' own processor cannot be made without torchvision
+        looking = Qwen2VLImageProcessorPil(size={"shortest_edge": 28**2, "longest_edge": 112**2})
+        looking.save_pretrained(folder / "processor")
+        index = json.loads((folder / "model_index.json").read_text())
+        index["processor"] = ["transformers", "Qwen2VLProcessor"]
+        (folder / "model_index.json").write_text(json.dumps(index))

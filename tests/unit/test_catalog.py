@@ -15,7 +15,7 @@ from peft.utils import get_peft_model_state_dict
 
 from inpaint import models
 from inpaint.catalog import MODELS, ModelError, PixelModel, defaults, listed, load
-from inpaint.devices import pick
+from inpaint.devices import cpu_dtype, pick
 from inpaint.editing import edit
 from inpaint.filling import Pyramid
 from inpaint.latent.families import FAMILIES, SCHEDULERS
@@ -60,6 +60,16 @@ def test_models_of_the_hub_tell_what_they_need(name):
     assert not spec.negative or FAMILIES[spec.pipeline].negative
     assert not spec.scheduler or FAMILIES[spec.pipeline].walks
     Settings.of(model=name, **defaults(name))
+
+
+def test_the_readme_lists_the_models_of_the_hub():
+    readme = (models.HUB_ROWS.parents[1] / "README.md").read_text("utf-8")
+    for name, spec in MODELS.items():
+        if spec.download:
+            weights = spec.repository + (" + LCM weights" if spec.lora else "")
+            licence = spec.licence + (" (accept on the hub)" if spec.gated else "")
+            row = f"| `{name}` | {weights} | {licence} | {spec.download:g} | {spec.memory:g} |"
+            assert row in readme, f"write: {row}"
 
 
 def test_every_family_that_is_no_mere_stand_in_has_a_row():
@@ -283,16 +293,9 @@ def test_another_model_frees_the_last(folder, tmp_path):
 # Pipelines over latents: how each runs is in test_latent.py
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sd")
-    pipelines.save("sd-text-to-image", folder)
-    return folder
-
-
 @pytest.fixture
-def latent(kept, tmp_path):
-    return shutil.copytree(kept, tmp_path / "sd")
+def latent(saved, tmp_path):
+    return shutil.copytree(saved / "sd-text-to-image", tmp_path / "sd")
 
 
 def test_a_text_to_image_folder_fills(latent):
@@ -324,6 +327,21 @@ def code_of_its_own(folder):
     (folder / "model_index.json").write_text(json.dumps(index))
 
 
+def pipeline_of_its_own(folder):
+    (folder / "pipeline.py").write_text("raise SystemExit('ran')")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["_class_name"] = ["pipeline", "Mine"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def network_of_its_own(folder):
+    (folder / "unet" / "evil.py").write_text("raise SystemExit('ran')")
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "evil.Thing"}
+    (folder / "unet" / "config.json").write_text(json.dumps(config))
+    lose("unet/diffusion_pytorch_model.safetensors")(folder)
+
+
 def pickled_text(folder):
     path = folder / "text_encoder" / "model.safetensors"
     torch.save({}, path.with_name("pytorch_model.bin"))
@@ -342,6 +360,8 @@ def pickled_text(folder):
         spoil_weights,
         unknown_class,
         code_of_its_own,
+        pipeline_of_its_own,
+        network_of_its_own,
         pickled_text,
     ],
 )
@@ -355,6 +375,21 @@ def test_a_broken_pipeline_is_one_line(latent, spoil):
         assert "\n" not in str(error) and len(str(error)) < 600
     else:
         assert spoil.__qualname__.startswith("lose"), "only what has a default may be missing"
+
+
+def test_a_processor_computes_in_what_it_is_fast_in(latent):
+    pipeline = load(str(latent), CPU).filler.pipeline
+    assert pipeline.unet.dtype == pipeline.vae.dtype == cpu_dtype()
+
+
+def test_a_prompt_that_nobody_reads_is_told(latent):
+    mask = np.zeros((20, 20), bool)
+    mask[8:12, 8:12] = True
+    wanted = {"prompt": "a red cat", "steps": 1, "device": "cpu"}
+    (note,) = edit(np.zeros((20, 20, 3), np.uint8), mask, **wanted).notes
+    assert note == "The model self reads no prompt, so it was left out."
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    assert not edit(pixels, mask, model=str(latent), **wanted).notes
 
 
 def test_low_rank_weights_are_melted_in(latent, tmp_path, monkeypatch):

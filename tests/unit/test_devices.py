@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from inpaint.devices import DEVICES, Device, available, is_out_of_memory, pick, rungs, with_fallback
+from inpaint.devices import (
+    DEVICES,
+    Device,
+    available,
+    cpu_dtype,
+    is_out_of_memory,
+    pick,
+    rungs,
+    with_fallback,
+)
 
 ABSURD = 1 << 60
 
@@ -29,6 +38,13 @@ def test_an_unknown_device_is_told_the_known(name):
     with pytest.raises(ValueError, match="^device must be one of auto, cuda, xpu, mps, cpu, got"):
         pick(name)
     assert not available(name)
+
+
+def test_a_processor_is_measured_once():
+    state = torch.get_rng_state()
+    dtype = cpu_dtype()
+    assert dtype in (torch.float32, torch.bfloat16) and cpu_dtype() is dtype
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_rungs_grow_more_frugal():

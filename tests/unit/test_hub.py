@@ -11,17 +11,18 @@ from urllib.parse import unquote
 import diffusers
 import huggingface_hub
 import numpy as np
-import pipelines
 import pytest
 from models import tiny_unet
 
 from inpaint import hub
 from inpaint.catalog import ModelError, listed, load
 from inpaint.devices import pick
-from inpaint.editing import Stopped, edit, estimate
-from inpaint.ui import serving
+from inpaint.editing import Moment, Stopped, edit, estimate
+from inpaint.ui import serving, studio
 from inpaint.ui.controls import model_tip, offered
+from inpaint.ui.job import Job
 from inpaint.ui.options import Options
+from inpaint.ui.turns import Line
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CPU = pick("cpu")
@@ -88,15 +89,9 @@ class Answer(BaseHTTPRequestHandler):
                 time.sleep(self.server.pause)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("upload")
-    pipelines.save("sd", folder)
-    return folder
-
-
 @pytest.fixture
-def server(folder, tmp_path, monkeypatch):
+def server(saved, tmp_path, monkeypatch):
+    folder = saved / "sd"
     files = {
         str(file.relative_to(folder)): file.read_bytes()
         for file in folder.rglob("*")
@@ -243,6 +238,25 @@ def test_an_edit_tells_of_the_download_and_records_the_revision(server):
     assert last.stage == "filling" and last.number == last.total == 1
 
 
+def test_stop_on_the_page_ends_a_download_without_an_error(server):
+    server.pause = 0.02
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 10:20] = True
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    wanted = {"model": "ours", "steps": 1, "device": "cpu"}
+    job = Job(lambda progress: edit(pixels, mask, progress=progress, **wanted))
+    turn, moments = studio.in_turn(job, Line(1)), []
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            event = next(turn)
+            if isinstance(event, Moment):
+                moments.append(event)
+                job.stop()
+    assert ended.value.value is None and moments and not listed()["ours"].here()
+    assert studio.views(moments[0]) is None
+    assert studio.progress_text(moments[0]).startswith("Downloading the model: 0 of 0 MB")
+
+
 @pytest.mark.parametrize("policy", ["none", " None "])
 def test_an_operator_forbids_downloads(server, monkeypatch, policy):
     monkeypatch.setenv(hub.WHERE, policy)
@@ -250,6 +264,7 @@ def test_an_operator_forbids_downloads(server, monkeypatch, policy):
         ModelError, match=r"^some/model is not on .* \(about 1.5 GB\), and downloads"
     ):
         load("ours", CPU)
+    assert "switched off" in listed()["ours"].absence()
     assert server.calls == 0 and "ours" not in offered() and "self" in offered()
     monkeypatch.setenv(hub.WHERE, "all")
     assert "ours" in offered()

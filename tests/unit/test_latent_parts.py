@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor
 
+from inpaint.devices import TURNS
 from inpaint.latent.denoiser import _texts, encode, latent_denoiser, sample_latents, shrunk_mask
 from inpaint.latent.families import FAMILIES, SCHEDULERS, family_of
-from inpaint.latent.filler import LatentFiller, _evaluations, _Observed, _steps
+from inpaint.latent.filler import LatentFiller, _evaluations, _steps
 from inpaint.latent.frame import Frame, settle
 from inpaint.latent.loading import HEADROOM, how_to_place
+from inpaint.latent.observing import Observed
 from inpaint.latent.preview import linear_preview
+from inpaint.latent.words import embeddings, pieces
 from inpaint.settings import Settings
 
 # diffusers calls NumPy in an old way.
@@ -106,6 +109,9 @@ def test_a_preview_of_latents_that_are_colours_is_exact():
     rows = latents.flatten(2).transpose(1, 2)
     assert torch.allclose(look(rows), look(latents), atol=1e-5)
     assert torch.allclose(look(latents[:, :, None]), look(latents), atol=1e-5)
+    other = F.interpolate(latents, (16, 12))  # a pipeline's own choice of a size
+    packed = F.pixel_unshuffle(other, 2).flatten(2).transpose(1, 2)
+    assert torch.allclose(look(packed), look(other), atol=1e-5)
 
 
 # Steps and estimates
@@ -122,7 +128,7 @@ def test_all_steps_are_spent_below_the_strength(strength):
 def test_the_estimate_of_a_step_is_the_clean_picture(name):
     own = getattr(diffusers, SCHEDULERS[name][1]).from_config(pipelines.sd_schedule().config)
     own.set_timesteps(4)
-    observed = _Observed(own)
+    observed = Observed(own)
     x0, eps = noise(1, 4, 8, 8), noise(1, 4, 8, 8, seed=1)
     t = own.timesteps[1]
     if "Euler" in type(own).__name__:
@@ -141,7 +147,7 @@ def test_the_estimate_of_a_step_is_the_clean_picture(name):
 def test_the_estimate_of_flow_matching():
     own = diffusers.FlowMatchEulerDiscreteScheduler()
     own.set_timesteps(4)
-    observed = _Observed(own)
+    observed = Observed(own)
     x0, eps = noise(1, 4, 8, 8), noise(1, 4, 8, 8, seed=1)
     sigma = own.sigmas[0]
     own.step(eps - x0, own.timesteps[0], (1 - sigma) * x0 + sigma * eps, return_dict=False)
@@ -188,6 +194,37 @@ def test_the_network_is_told_what_the_pipeline_tells_it(pipeline):
         mine = torch.cat([text["added_cond_kwargs"][key] for text in ours])
         assert torch.allclose(mine, value, atol=1e-6), key
     assert len(_texts(pipeline, words, False, (32, 32))) == 1
+
+
+@given(st.text("ab é", max_size=80))
+def test_a_long_text_is_cut_between_words(text):
+    tokenizer = pipelines.clip_tokenizer()
+    found = pieces(tokenizer, text)
+    assert " ".join(found).split() == text.split()
+    for piece in found:
+        fits = len(tokenizer(piece).input_ids) <= tokenizer.model_max_length
+        assert fits or " " not in piece
+
+
+def test_a_short_prompt_is_encoded_as_the_pipeline_does(pipeline):
+    words = Settings(prompt="a red cat", negative="dull")
+    ours = embeddings(pipeline, words, True)
+    theirs = pipeline.encode_prompt("a red cat", device="cpu", num_images_per_prompt=1,
+        do_classifier_free_guidance=True, negative_prompt="dull")  # fmt: skip
+    assert len(ours) == len(theirs)
+    assert all(torch.equal(a, b) for a, b in zip(ours.values(), theirs, strict=True))
+    assert set(embeddings(pipeline, words, False)) < set(ours)
+
+
+def test_a_long_prompt_is_as_long_as_its_pieces(pipeline):
+    words = Settings(prompt="a red cat on a blue chair " * 3, negative="dull")
+    ours = embeddings(pipeline, words, True)
+    count = len(pieces(pipeline.tokenizer, words.prompt))
+    assert count > 2
+    for sign in ("", "negative_"):
+        assert ours[f"{sign}prompt_embeds"].shape[:2] == (1, count * 24)
+    first = embeddings(pipeline, Settings(prompt=pieces(pipeline.tokenizer, words.prompt)[0]), True)
+    assert torch.equal(ours["prompt_embeds"][:, :24], first["prompt_embeds"])
 
 
 def test_a_latent_denoiser_agrees_with_the_scheduler(pipeline):
@@ -256,8 +293,16 @@ def test_saved_classes_find_the_class_that_fills():
 
 
 @pytest.mark.parametrize(
-    "free, way", [(13e9, "whole"), (12e9, "parts"), (8.5e9, "parts"), (8.4e9, "layers")]
+    "free, need, way",
+    [
+        (13e9, 0, ""),
+        (13e9, 12e9, ""),
+        (13e9, 14e9, "parts"),
+        (12e9, 0, "parts"),
+        (8.5e9, 0, "parts"),
+        (8.4e9, 0, "layers"),
+    ],
 )
-def test_what_does_not_fit_is_moved_in_turns(free, way):
+def test_what_does_not_fit_is_moved_in_turns(free, need, way):
     assert HEADROOM == 2.5e9
-    assert how_to_place([int(6e9), int(4e9)], int(free)) == way
+    assert how_to_place([int(6e9), int(4e9)], int(free), need) == way and way in TURNS

@@ -27,6 +27,7 @@ ROOMS = [
     "sources",
     "restoring",
     "damage",
+    "sam",
     "snap",
     "training",
     "catalog",
