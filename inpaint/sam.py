@@ -22,12 +22,14 @@ from inpaint import devices
 from inpaint.hub import HubError, Source
 from inpaint.masks import bounding_box
 from inpaint.models import ModelError, first_line
-from inpaint.snap import REACH, Mask, Rgb, snap
+from inpaint.snap import Mask, Rgb, snap
 
 WEIGHTS = "INPAINT_SAM"
 """The variable that names the weights: a folder, or owner/name on the hub."""
 CLASSES = {"sam": "SamModel", "sam2": "Sam2Model", "sam2_video": "Sam2Model"}
 """Classes of transformers by the model type that a config.json names."""
+REACH = 0.3
+"""How far around a stroke the network looks, as a share of the picture's longer side."""
 POINTS = 8
 """Points of a stroke that are shown to the model."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

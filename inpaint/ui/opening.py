@@ -12,7 +12,7 @@ import inpaint
 from inpaint import masks, pictures, project
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
-from inpaint.snap import contours, snap
+from inpaint.snap import contours
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.examples import Example
 from inpaint.ui.session import WORK_COPY, Session, card, drawing_of, sheet, sorry
@@ -96,14 +96,19 @@ def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
     return session.visit.guide
 
 
-def snapped(session: Session, rough: Strokes) -> list[Stroke]:
+def snapped(session: Session, rough: Strokes, device: str) -> list[Stroke]:
     """Find the object that a stroke is on, in what the browser sees; none where there is none."""
     picture = session.visit.picture
     if session.draft is not None or rough.size != picture.size:
         raise sorry(say("other_mask"))
     seen = pictures.preview(picture, WORK_COPY).convert("RGB")
     marked = masks.rasterize(rough, seen.size)
-    found = snap(np.asarray(seen), marked)
+    from inpaint import sam  # with torch, which the page opens without
+
+    try:
+        found = sam.find(np.asarray(seen), marked, device)
+    except ValueError as error:  # the weights that the operator named are gone
+        raise sorry(str(error)) from None
     if not (found & ~marked).any():
         return []
     wider, higher = (size / of for size, of in zip(picture.size, seen.size, strict=True))

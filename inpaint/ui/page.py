@@ -100,7 +100,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_snap(session: Session | None, event: gr.EventData) -> Updates:
         if session is None:
             raise sorry(say("open_first"))
-        found = opening.snapped(session, rough_strokes(event))
+        found = opening.snapped(session, rough_strokes(event), options.device)
         return {parts.canvas: gr.update(append=added(*found))}
 
     parts.canvas.snap(on_snap, parts.session, parts.outputs, **QUIET)

@@ -1,6 +1,7 @@
 """Click to select with SAM: tiny networks with random weights, made here from configs."""
 
 import cv2
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -13,8 +14,13 @@ from transformers import (
 )
 
 from inpaint import hub, sam
+from inpaint.masks import Stroke, Strokes, rasterize
 from inpaint.models import ModelError
-from inpaint.snap import snap
+from inpaint.pictures import Picture
+from inpaint.snap import contours, snap
+from inpaint.ui import opening
+from inpaint.ui.session import Session
+from inpaint.visit import Visit
 
 SIDE = 64
 
@@ -185,6 +191,19 @@ def test_where_the_network_finds_nothing_the_picture_is_cut(named, picture, monk
     network = sam.segmenter(str(named), "cpu")
     assert network.select(picture, np.zeros((60, 90), bool)) is None
     assert not sam.find(picture, np.zeros((60, 90), bool), "cpu").any()
+
+
+def test_the_page_answers_a_click_with_it(named, picture, monkeypatch, tmp_path):
+    session = Session(Visit.begin("photo", b"", Picture(picture)))
+    rough = Strokes((90, 60), (Stroke("brush", 3.0, points=((40.0, 30.0),)),))
+    marked = rasterize(rough, (90, 60))
+    found = sam.find(picture, marked, "cpu")
+    expected = contours(found).strokes if (found & ~marked).any() else ()
+    assert opening.snapped(session, rough, "cpu") == list(expected)
+    assert not np.array_equal(found, snap(picture, marked))
+    monkeypatch.setenv(sam.WEIGHTS, str(tmp_path / "gone"))
+    with pytest.raises(gr.Error, match="cannot be loaded"):
+        opening.snapped(session, rough, "cpu")
 
 
 def no_model(folder):
