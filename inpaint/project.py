@@ -28,6 +28,10 @@ VERSION = 1
 MAX_STORY = 32 << 20  # bytes of project.json
 MAX_PICTURES = 600
 MAX_BYTES = 4 << 30  # unpacked, in all
+ROOM, RATIO = (
+    256 << 20,
+    20,
+)  # unpacked bytes that any project may have, and more for each packed one
 STORY, ORIGINAL = "project.json", "original"
 Mask = NDArray[np.bool_]
 
@@ -90,6 +94,11 @@ def open_project(
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+            if unpacked > min(MAX_BYTES, ROOM + RATIO * len(data)):
+                raise ProjectError(
+                    "This project unpacks to far more than it should; it is damaged."
+                )
             return _Unpacker(archive, max_pixels).visit()
     except (ProjectError, pictures.PictureError):
         raise

@@ -13,6 +13,7 @@ from inpaint.pictures.metadata import upright
 from inpaint.pictures.picture import Picture, check_size
 
 MAX_CHUNK = 1 << 22  # bytes of one text or profile, unpacked
+DEFLATE = 1032  # the most bytes that one byte can stand for
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp"
@@ -43,6 +44,13 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
         elif name in _KEPT and (total := total + len(body)) <= 4 * MAX_CHUNK:
             kept.append((name, body))
     return icc, exif, {"png": tuple(kept)}
+
+
+def could_hold(data: bytes) -> bool:
+    """Say whether the pixels that the header tells of can be packed into so few bytes."""
+    width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
+    samples = {2: 3, 4: 2, 6: 4}.get(colour, 1)
+    return bool(height * (1 + (width * bits * samples + 7) // 8) <= DEFLATE * len(data))
 
 
 def text_of(parts: Iterable[Chunk]) -> dict[str, str]:
@@ -105,7 +113,7 @@ def _only_pixels(data: bytes, least: int) -> bytes:
             out.append(data[at:end])
             total += length * (name == b"IDAT")
         at = end
-    if total * 1032 < least:  # deflate packs no tighter
+    if total * DEFLATE < least:
         raise ValueError("it is far too short for the size that it says it has")
     return b"".join(out)
 

@@ -18,10 +18,10 @@ from inpaint.settings import short
 
 MAX_BYTES = 1 << 30  # of a file
 File = str | os.PathLike[str] | bytes | BinaryIO
-_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "JPEG": 512, "GIF": 2731, "BMP": 1024}
+_PIXELS_PER_BYTE = {"JPEG": 512, "GIF": 2731, "BMP": 1024}
 """The most that a format can pack into a byte: one bit for a block of 64 pixels in JPEG, codes of
-12 bits for 4096 pixels in GIF, deflate's limit in PNG, runs in BMP. What says more of itself lies,
-and is refused before memory is set aside for it."""
+12 bits for 4096 pixels in GIF, runs in BMP; `png.could_hold` knows of PNG. What says more of itself
+lies, and is refused before memory is set aside for it."""
 _MAX_SCANS = 100  # of a JPEG; each takes as long as the whole picture, and ten are usual
 _PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # imported here, or Pillow would import them all
 
@@ -134,7 +134,8 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
         raise ValueError("its EXIF is damaged")
     with Image.open(io.BytesIO(data), formats=[format_]) as image:
         check_size(image.size, max_pixels)
-        if image.size[0] * image.size[1] > _PIXELS_PER_BYTE.get(format_, max_pixels) * len(data):
+        most = _PIXELS_PER_BYTE.get(format_, max_pixels) * len(data)
+        if image.size[0] * image.size[1] > most or (format_ == "PNG" and not png.could_hold(data)):
             raise ValueError("it is far too short for the size that it says it has")
         return _from_image(image, format_, max_pixels, data)
 

@@ -171,19 +171,34 @@ def write(
     path = Path(path)
     format = format_of(path)
     data = encode(picture, format, text=text)
+    try:
+        put(path, data)
+    except OSError as error:
+        raise PictureError(f"The picture '{path}' cannot be saved: {error.strerror}.") from error
+    return path
+
+
+def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Give a file its content and its name at once, whole or not at all.
+
+    `lasting` waits until the disk has it, so that not even a power cut leaves a part of it.
+
+    Raises
+    ------
+    OSError
+        The disk refuses; nothing is left behind then.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError as error:
-        raise PictureError(f"The picture '{path}' cannot be saved: {error.strerror}.") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-    return path
 
 
 def preview(picture: Picture, long_side: int) -> Image.Image:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import OrderedDict, deque
-from contextlib import suppress
 from typing import Any
+
+from inpaint.ui.guarded import disk_is_full, where
+from inpaint.ui.words import say
 
 CLOSED = ("/gradio_api/file=http", "/gradio_api/proxy=", "/gradio_api/process_recording")
 """Where Gradio would fetch addresses for strangers, or convert their videos."""
 CLIENTS = 10_000
 """Clients remembered at once; who was silent longest is forgotten first."""
 MINUTE = 60.0
+
+
+log = logging.getLogger(__name__)
 
 
 class TooLarge(Exception):
@@ -63,12 +69,22 @@ class Gate:
                 raise TooLarge
             return message
 
+        begun = False
+
         async def heard(message: Any) -> None:
+            nonlocal begun
+            begun = True
             if not refused:  # else it has its answer
                 await send(message)
 
-        with suppress(TooLarge):
+        try:
             await self._app(scope, counted, heard)
+        except TooLarge:
+            pass
+        except Exception as error:  # a request that Gradio is not prepared for
+            log.warning("a request failed: %s", where(error))
+            if not begun:
+                await _refuse(send, *_answer(error))
 
     def _may(self, client: str) -> bool:
         """Count a request, unless there were too many in the last minute."""
@@ -85,6 +101,14 @@ class Gate:
             return False
         times.append(now)
         return True
+
+
+def _answer(error: Exception) -> tuple[int, str]:
+    if disk_is_full(error):
+        return 507, say("disk_full")
+    if isinstance(error, MemoryError):
+        return 507, say("memory_full")
+    return 400, "This request cannot be understood; /gradio_api/info says what can be asked for."
 
 
 async def _refuse(

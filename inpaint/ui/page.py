@@ -14,6 +14,7 @@ from inpaint.ui.api import wire_api
 from inpaint.ui.canvas import added, rough_strokes, uploaded_file
 from inpaint.ui.clips import is_clip, shown_clip, wire_clips
 from inpaint.ui.examples import examples
+from inpaint.ui.guarded import Guarded
 from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
@@ -32,7 +33,6 @@ from inpaint.ui.showing import (
 )
 from inpaint.ui.specialising import make_specialising
 from inpaint.ui.turns import Line
-from inpaint.ui.uploads import Guarded
 from inpaint.ui.words import TITLE, language, say
 
 CSS = Path(__file__).with_name("page.css")

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from inpaint.ui.controls import offered
 from inpaint.ui.gate import Gate
+from inpaint.ui.listening import keep_heard
 from inpaint.ui.options import Options
 from inpaint.ui.page import CSS, create_demo
 from inpaint.ui.uploads import keep_swept, use_own_folder
@@ -89,4 +90,5 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
         **more,
     )
     keep_swept(demo)
+    keep_heard(demo)
     return demo

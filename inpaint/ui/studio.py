@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from inpaint.ui.canvas import preview
 from inpaint.ui.controls import NAMES, is_shown, offered
 from inpaint.ui.job import Job
 from inpaint.ui.session import CARD, Session, card, drawing_of, jpeg, sorry
-from inpaint.ui.turns import Line, LineFull
+from inpaint.ui.turns import Line
 from inpaint.ui.uploads import cached
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Run
@@ -31,7 +30,6 @@ GALLERY = 12
 VARIED = 0.5
 """Noise strength of "more like this"."""
 
-log = logging.getLogger(__name__)
 M = TypeVar("M")
 R = TypeVar("R")
 
@@ -180,7 +178,7 @@ def _worked(
 def in_turn(job: Job[M, R], line: Line) -> Generator[int | M | None, None, R | None]:
     """Do a job when its turn has come: yields how many are ahead, 0, then moments.
 
-    Returns None if it was stopped before it had anything; what goes wrong becomes one sentence.
+    Returns None if it was stopped before it had anything.
     """
     with in_one_sentence():
         with line.place() as ahead:
@@ -199,16 +197,11 @@ def in_turn(job: Job[M, R], line: Line) -> Generator[int | M | None, None, R | N
 
 @contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """Turn what goes wrong into the error that is shown as one sentence."""
+    """Show the sentence with which the package refuses; `guarded` has one for all else."""
     try:
         yield
-    except LineFull:
-        raise sorry(say("full")) from None
-    except (ValueError, MemoryError) as error:
+    except ValueError as error:
         raise sorry(str(error)) from None
-    except Exception:
-        log.exception("the run failed")
-        raise sorry(say("failed")) from None
 
 
 def stop(session: Session | None) -> None:

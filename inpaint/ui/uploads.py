@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -19,14 +18,21 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import hash_bytes
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj, traverse
+
+from inpaint.pictures.writing import put
 
 SERVED = "/gradio_api/file="
 """What stands before the path in the address of an uploaded file."""
 KEPT = 3600
 """Seconds after which a file that nobody has used is deleted."""
-SWEPT = 600
+SWEPT = 60
 """Seconds between two sweeps."""
+
+
+STALLED = 300
+"""Seconds after which an upload of which nothing more came is given up."""
+NAME = 60
+"""Letters that are kept of a file's name, the last ones."""
 
 
 def uploaded(name: str) -> Path:
@@ -44,35 +50,18 @@ def uploaded(name: str) -> Path:
 
 
 def cached(data: bytes, name: str) -> str:
-    """Put a file where the browser may fetch it from, and return its path.
+    """Put a file where the browser may fetch it from, whole or not at all, and return its path.
 
     A file that is there already stays as it is: it may be on its way to a browser.
     """
-    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / Path(name).name
+    folder = Path(get_upload_folder()).resolve() / hash_bytes(data)
+    path = folder / Path(name).name[-NAME:]
     try:
         os.utime(path)  # it is in use
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{secrets.token_hex(8)}")
-        part.write_bytes(data)
-        part.replace(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        put(path, data, lasting=False)
     return str(path)
-
-
-class Guarded(gr.Blocks):
-    """Blocks whose events take uploaded files alone.
-
-    Gradio refuses paths from elsewhere too, but downloads public addresses, and lets dictionaries
-    pass that do not call themselves files.
-    """
-
-    async def preprocess_data(
-        self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
-    ) -> Any:
-        """Check every file of a request before anything else looks at it."""
-        if not explicit_call:
-            inputs = traverse(inputs, _checked, is_file_obj)
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
 
 @cache
@@ -98,16 +87,22 @@ def keep_swept(demo: gr.Blocks) -> None:
 
 
 def sweep(demo: gr.Blocks, age: float) -> None:
-    """Delete uploads and results not used for `age` seconds, but for the examples of the page."""
+    """Delete uploads and results not used for `age` seconds, but for the examples of the page.
+
+    Parts of uploads that broke off, which lie in no folder of their own, go sooner.
+    """
     kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
-    for file in Path(get_upload_folder()).rglob("*"):
+    folder = Path(get_upload_folder())
+    for file in folder.rglob("*"):
         if str(file) in kept or not file.is_file():
             continue
-        if time.time() - file.stat().st_mtime > age:
+        unused = time.time() - file.stat().st_mtime
+        if unused > (min(age, STALLED) if file.parent == folder else age):
             file.unlink(missing_ok=True)
 
 
-def _checked(file: dict[str, Any]) -> dict[str, Any]:
+def checked(file: dict[str, Any]) -> dict[str, Any]:
+    """Return a request's file with its path made plain; one that was not uploaded is refused."""
     path = _inside(file["path"])
     if path.is_file():
         os.utime(path)  # it is in use

@@ -130,6 +130,9 @@ WORDS: dict[str, str] = {
     "running": "A run is going on; wait for it or press Stop.",
     "full": "Too many people are waiting; try again in a minute.",
     "failed": "Something went wrong; the picture is unchanged. Try again.",
+    "disk_full": "The disk of this server is full; try again in a while.",
+    "memory_full": "There is not enough memory for this; paint a smaller area or take a smaller "
+    "picture.",
     "cannot_vary": "This task has no variations.",
     "too_large": "This file is larger than 1 GB.",
 }

@@ -125,7 +125,8 @@ class VideoClip:
         try:
             self.container = self._open()
             cover = av.stream.Disposition.attached_pic
-            videos = [s for s in self.container.streams.video if not s.disposition & cover]
+            known = [s for s in self.container.streams.video if s.codec_context]
+            videos = [s for s in known if not s.disposition & cover]
             if not videos:
                 raise PictureError(f"The file '{path}' holds no video. Choose another file.")
             self.stream = videos[0]
@@ -136,8 +137,12 @@ class VideoClip:
             raise _unreadable(path, error) from error
         self.others = [*self.container.streams.audio, *self.container.streams.subtitles]
         self.packets: list[tuple[Fraction, Any]] = []
-        self.damaged = self.read = 0
-        decoded = self._decoded(max_pixels)
+        self.damaged: list[str] = []
+        self.read = 0
+        # It must not know this object, which knows it: FFmpeg's threads and the file would stay
+        # until the garbage collector comes by.
+        tracks = [self.stream, *self.others]
+        decoded = _decoded(path, self.container, tracks, self.packets, self.damaged, max_pixels)
         first = next(decoded, None)
         if first is None:
             raise _unreadable(path, "no frame of it can be decoded")
@@ -195,27 +200,36 @@ class VideoClip:
                     count += packet.size > 0 and not packet.is_discard
             return count
 
-    def _decoded(self, max_pixels: int) -> Iterator[av.VideoFrame]:
-        packets = self.container.demux(self.stream, *self.others)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                if packet.stream.index != self.stream.index:
-                    if packet.dts is not None and packet.time_base:
-                        self.packets.append((packet.dts * packet.time_base, packet))
-                    continue
-                frames = packet.decode()
-            except av.InvalidDataError:
-                self.damaged += 1
+
+def _decoded(
+    path: Path,
+    container: Any,
+    tracks: list[Any],
+    packets: list[tuple[Fraction, Any]],
+    damaged: list[str],
+    max_pixels: int,
+) -> Iterator[av.VideoFrame]:
+    """Decode the first of the tracks; note what is damaged, and the packets of the others."""
+    coming = container.demux(*tracks)
+    while True:
+        try:
+            packet = next(coming, None)
+            if packet is None:
+                return
+            if packet.stream.index != tracks[0].index:
+                if packet.dts is not None and packet.time_base:
+                    packets.append((packet.dts * packet.time_base, packet))
                 continue
-            except av.FFmpegError as error:
-                raise _unreadable(self.path, error) from error
-            for frame in frames:
-                assert isinstance(frame, av.VideoFrame)
-                check_size((frame.width, frame.height), max_pixels)
-                yield frame
+            frames = packet.decode()
+        except av.InvalidDataError as error:
+            damaged.append(str(error))
+            continue
+        except av.FFmpegError as error:
+            raise _unreadable(path, error) from error
+        for frame in frames:
+            assert isinstance(frame, av.VideoFrame)
+            check_size((frame.width, frame.height), max_pixels)
+            yield frame
 
 
 def _next(last: int, clip: VideoClip) -> int:

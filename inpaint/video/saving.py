@@ -305,7 +305,8 @@ class VideoWriter:
         self.container.set_chapters(source.chapters())
 
     def _copy(self, until: float) -> None:
-        waiting, self.clip.packets = self.clip.packets, []
+        waiting = list(self.clip.packets)
+        self.clip.packets.clear()  # the reader adds to it
         for time, packet in waiting:
             if time > until:
                 self.clip.packets.append((time, packet))

@@ -1,7 +1,11 @@
 """Pictures that are damaged, or made to exhaust: refused or read, quickly and in little memory."""
 
+import contextlib
+import gc
 import io
+import os
 import struct
+import threading
 import zlib
 
 import numpy as np
@@ -11,10 +15,11 @@ from PIL import Image
 from inpaint import pictures
 from inpaint.pictures.metadata import directories, tags_fit
 from inpaint.tools import fuzz
+from inpaint.tools.fuzz_damage import STRUCTURES
 
 
-def no_promise_is_broken(seed, cases):
-    reports = list(fuzz.run(seed, range(cases)))
+def no_promise_is_broken(seed, cases, kind="pictures"):
+    reports = list(fuzz.run(seed, range(cases), kind=kind))
     assert [report["number"] for report in reports] == list(range(cases))
     assert not [report for report in reports if fuzz.broken(report)]
     return {report["outcome"] for report in reports}
@@ -24,10 +29,16 @@ def test_damaged_pictures_are_read_or_refused():
     assert no_promise_is_broken(0, 1500) == {"read", "refused"}
 
 
+@pytest.mark.parametrize("kind, cases", [("structures", 1000), ("clips", 100)])
+def test_files_of_damaged_parts_are_read_or_refused(kind, cases):
+    assert no_promise_is_broken(0, cases, kind) == {"read", "refused"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_many_damaged_pictures_are_read_or_refused(seed):
-    no_promise_is_broken(seed, 5000)
+@pytest.mark.parametrize("kind", fuzz.KINDS)
+def test_many_damaged_files_are_read_or_refused(seed, kind):
+    no_promise_is_broken(seed, 1000 if kind == "clips" else 5000, kind)
 
 
 def test_a_case_is_made_again_from_its_number():
@@ -48,8 +59,48 @@ def test_a_tag_of_letters_is_not_repeated_as_a_number():
     assert name == "TIFF alpha" and fuzz.use(data) == "refused"
 
 
-def test_every_source_is_read():
-    assert {fuzz.use(data) for _, data in fuzz.sources()} == {"read"}
+def test_a_png_that_deflate_could_not_pack_so_tightly_is_refused():
+    name, data = fuzz.case(11, 2058)
+    assert name == "PNG alpha" and fuzz.watched(data)["outcome"] == "refused"
+    assert fuzz.watched(data)["megabytes"] < 50
+    flat = pictures.encode(pictures.read(np.zeros((3000, 1000), np.uint8)), "PNG")
+    assert len(flat) < 3000 * 1000 / 500 and pictures.read(flat).size == (1000, 3000)
+
+
+def test_a_clip_that_was_read_leaves_no_file_and_no_thread(tmp_path):
+    before = threading.active_count(), len(os.listdir("/proc/self/task"))
+    gc.disable()
+    try:
+        for name, data in fuzz.sample_clips() * 2:
+            assert fuzz.use_clip(data, name) == "read"
+            assert not [path for path in opened() if "inpaint-fuzz" in path]
+    finally:
+        gc.enable()
+    assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before
+
+
+def opened():
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"/proc/self/fd/{number}")
+
+
+@pytest.mark.parametrize("kind", fuzz.KINDS.values(), ids=fuzz.KINDS)
+def test_every_sample_is_read(kind):
+    assert {kind.use(data, name) for name, data in kind.samples()} == {"read"}
+
+
+def test_a_file_that_is_taken_apart_and_put_together_is_still_read():
+    for name, data in (*fuzz.sample_pictures(), *fuzz.sample_clips()):
+        split, join = next(
+            pair for (at, start), pair in STRUCTURES.items() if data.startswith(start, at)
+        )
+        whole = join(data, split(data))
+        use = fuzz.use_clip if name.split()[0].islower() else fuzz.use
+        assert len(split(data)) > 0 and use(whole, name) == "read", name
+        if use is fuzz.use:
+            before, after = pictures.read(data), pictures.read(whole)
+            np.testing.assert_array_equal(before.pixels, after.pixels)
 
 
 # Bombs
@@ -164,7 +215,7 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_do_not_go_off(name):
     data = BOMBS[name]()
-    fuzz.use(fuzz.sources()[0][1])  # libraries are loaded by now
+    fuzz.use(fuzz.sample_pictures()[0][1])  # libraries are loaded by now
     report = fuzz.watched(data)
     assert report["outcome"] in ("read", "refused"), report
     assert report["seconds"] < 1 and report["megabytes"] < 100, report

@@ -15,7 +15,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 START = """
-import os, random, resource, signal, sys, threading, time
+import io, os, random, resource, signal, sys, threading, time
 from pathlib import Path
 import numpy as np, torch
 from inpaint import pictures
@@ -30,6 +30,21 @@ photo = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 mask = np.zeros((300, 300), bool)
 mask[20:30, 20:30] = True
 fill = lambda: edit(photo, mask, steps=1, device="cpu")
+class SlowFile(io.BufferedWriter):
+    "Takes its time, so that many kills come while a file is being written."
+    def write(self, data):
+        part = len(data) // 8 + 1
+        for at in range(0, len(data), part):
+            super().write(data[at : at + part])
+            self.flush()
+            time.sleep(0.005)
+def slow_disk():
+    quick = Path.open
+    def opened(path, mode="r", *more, **others):
+        if mode not in ("wb", "xb"):
+            return quick(path, mode, *more, **others)
+        return SlowFile(io.FileIO(path, mode[0]))
+    Path.open = opened
 def killed_in(longest, work):
     "Run work in a forked process and kill it at a random moment; whether it had ended before."
     child = os.fork()
@@ -61,6 +76,7 @@ def python(code, *arguments, cwd):
 FILLS = """
 first = fill()
 whole = {first.candidates[0].encode(format) for format in ("PNG", "TIFF")}
+slow_disk()
 def work():
     while True:
         made = fill()
@@ -96,6 +112,7 @@ def work(out):
     for outcome in batch(plan(Path("in"), Path(out), **settings), device="cpu", **settings):
         assert outcome.state != "failed", outcome.said
 work("whole")
+slow_disk()
 kills = cut = 0
 while kills < int(sys.argv[1]):
     late = killed_in(0.5, lambda: work("out"))
@@ -113,6 +130,43 @@ print(cut, sorted(os.listdir("out")) == sorted(names))
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_batch_that_is_killed_leaves_no_part_of_a_file_and_goes_on(kills, tmp_path):
     assert python(BATCHES, kills, 3, cwd=tmp_path) == ["0", "True"]
+
+
+CLIPS = """
+import av
+from inpaint import video
+frames = np.random.default_rng(1).integers(0, 256, (5, 32, 48, 3), np.uint8)
+with av.open("in.mp4", "w") as container:
+    stream = container.add_stream("libx264", rate=10, width=48, height=32)
+    for frame in frames:
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+    container.mux(stream.encode(None))
+hole = np.zeros((32, 48), bool)
+hole[10:14, 10:14] = True
+def whole(path):
+    with av.open(path) as container:
+        return len(list(container.decode(video=0))) == len(frames)
+def work(out="out.mp4"):
+    while True:
+        video.edit("in.mp4", hole, out, steps=1, device="cpu", reach=2)
+        if out != "out.mp4":
+            return
+work("first.mp4")
+seen = cut = 0
+for turn in range(int(sys.argv[1])):
+    killed_in(0.8, work)
+    if Path("out.mp4").exists():
+        seen += 1
+        cut += not whole("out.mp4")
+work("last.mp4")
+print(seen, cut, whole("last.mp4"))
+"""
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_clip_that_is_killed_leaves_no_part_of_a_file(kills, tmp_path):
+    seen, cut, whole = python(CLIPS, kills, 5, cwd=tmp_path)
+    assert int(seen) > 0 and cut == "0" and whole == "True"
 
 
 TRAINING = """

@@ -10,6 +10,7 @@ from inpaint import pictures, project
 from inpaint.editing import edit
 from inpaint.masks import Strokes
 from inpaint.project import ProjectError, open_project, save
+from inpaint.tools import fuzz
 from inpaint.visit import Drawing, Visit
 
 STROKE = {"tool": "brush", "radius": 7, "points": [[20, 24], [34, 26]], "erase": False}
@@ -110,6 +111,43 @@ def test_a_bomb_is_refused_before_it_is_unpacked(packed, monkeypatch):
     monkeypatch.setattr(zlib, "decompressobj", counting)
     with pytest.raises(ProjectError, match="larger than can be opened"):
         open_project(bomb)
+
+
+def bomb(count=40, side=3000):
+    """A small ZIP with many whole results, all of them black."""
+    ends = ("where", "pixels")
+    bits = np.packbits(np.ones(side * side, bool)).tobytes()
+    parts = {"where": bits, "pixels": bytes(side * side * 3)}
+    about = {"width": side, "height": side, "channels": 3, "bits": 8, "count": side * side}
+    candidates = [{"picture": k, "recipe": {"settings": {}}} for k in range(count)]
+    run = {"number": 1, "before": None, "drawing": None, "candidates": candidates}
+    run |= {"seams": [0] * count, "receipt": "", "said": "", "chosen": 0}
+    story = {"inpaint_project": 1, "name": "bomb", "picture": None, "drawing": None, "shown": 0}
+    story |= {"runs": [run], "pictures": [about | {"alpha": False}] * count}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "original", pictures.encode(pictures.read(np.zeros((side, side, 3), "u1")))
+        )
+        for name in (f"{k}-{end}" for k in range(count) for end in ends):
+            archive.writestr(name, parts[name.split("-")[1]])
+        archive.writestr("project.json", json.dumps(story))
+    return out.getvalue()
+
+
+def test_a_bomb_of_many_black_results_is_refused_at_once():
+    def use(data, name):
+        try:
+            open_project(data)
+        except ProjectError as error:
+            assert "unpacks to far more" in str(error)
+            return "refused"
+        return "read"
+
+    assert use(bomb(1, 40), "") == "read"
+    report = fuzz.watched(bomb(), "", use)
+    assert report["outcome"] == "refused", report
+    assert report["seconds"] < 1 and report["megabytes"] < 100, report
 
 
 @pytest.mark.parametrize(
