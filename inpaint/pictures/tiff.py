@@ -69,7 +69,7 @@ def decode16(data: bytes, max_pixels: int) -> Picture | None:
     if colours == 3 and samples <= 4 and not separate:
         array = decode_cv2(data)  # sets it upright too
     else:
-        array = turn(_decode_rare(data), tags.get(274, 1))
+        array = turn(_decode_rare(data, tags), tags.get(274, 1))
     pixels, alpha = np.ascontiguousarray(array[..., :colours]), None
     kind = _several(tags.get(338, 2))[0]  # of the first extra channel: 1 and 2 mean alpha
     if samples > colours and kind in (1, 2):
@@ -113,7 +113,7 @@ def _decode_bands(
     extra = samples - colours
     if extra < 1 or (extra == 1 and (not kinds or kinds[0] in (1, 2))) or bits not in ({8}, {16}):
         return None
-    array = np.ascontiguousarray(turn(_decode_rare(data), tags.get(274, 1)))
+    array = np.ascontiguousarray(turn(_decode_rare(data, tags), tags.get(274, 1)))
     icc, exif, extras = metadata(data)
     extras["bands"] = (photometric, (*kinds, *[0] * extra)[:extra])
     return replace(
@@ -121,24 +121,34 @@ def _decode_bands(
     )
 
 
-def _decode_rare(data: bytes) -> np.ndarray:
-    """Decode grey with alpha, separate planes or CMYK, which OpenCV gets wrong."""
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
-        limit = int(np.prod(page.chunks)) * page.dtype.itemsize
-        for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
-            part = data[start : start + length]
-            if len(part) < length:
-                raise ValueError("it is cut short")
-            if page.compression in _DEFLATE:  # tifffile itself would inflate without limit
-                if len(zlib.decompressobj().decompress(part, limit + 1)) > limit:
-                    raise ValueError("its compressed data are too long")
-            elif page.compression != 1:
-                raise PictureError("This TIFF is of a rare kind. Save it without compression.")
-        array = np.asarray(page.asarray())
-        return array if page.planarconfig == 1 else np.moveaxis(array, 0, -1)
+def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
+    """Decode what OpenCV gets wrong: grey with alpha, separate planes, CMYK, bands; (H, W, C)."""
+    bits, packing = set(_several(tags.get(258, 1))), tags.get(259, 1)
+    if bits not in ({8}, {16}) or packing not in (1, *_DEFLATE) or tags.get(266, 1) != 1:
+        raise PictureError("This TIFF is of a rare kind. Save it without compression.")
+    kind = np.dtype(f"{'<' if data[:1] == b'I' else '>'}u{max(bits) // 8}")
+    width, height, samples = int(tags[256]), int(tags[257]), int(tags.get(277, 1))
+    tiled, planes = 322 in tags, samples if tags.get(284, 1) == 2 else 1
+    wide, high = (int(tags[322]), int(tags[323])) if tiled else (width, int(tags.get(278, height)))
+    starts, lengths = (_several(tags[tag]) for tag in ((324, 325) if tiled else (273, 279)))
+    across, down, each = -(-width // wide), -(-height // high), samples // planes
+    array = np.empty((planes, height, width, each), kind.newbyteorder("="))
+    for index in range(planes * down * across):
+        plane, place = divmod(index, down * across)
+        y, x = high * (place // across), wide * (place % across)
+        rows = high if tiled else min(high, height - y)
+        part = data[starts[index] : starts[index] + lengths[index]]
+        length = rows * wide * each * kind.itemsize
+        if packing != 1:
+            part = zlib.decompressobj().decompress(part, length)
+        if len(part) < length:
+            raise ValueError("it is cut short")
+        block = np.frombuffer(part[:length], kind).reshape(rows, wide, each)
+        if tags.get(317, 1) == 2:  # differences along the row
+            block = np.cumsum(block, axis=1, dtype=array.dtype)
+        own = array[plane, y : y + rows, x : x + wide]
+        own[:] = block[: own.shape[0], : own.shape[1]]
+    return np.concatenate(list(array), axis=2)
 
 
 def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:

@@ -39,6 +39,14 @@ KINDS = {
     ),
 }
 
+LAYOUTS = [
+    {},
+    {"compression": "zlib"},
+    {"rowsperstrip": 7},
+    {"tile": (16, 32)},
+    {"tile": (16, 32), "compression": "zlib"},
+]
+
 
 def tiff(array, **options):
     """A GeoTIFF as another program writes it."""
@@ -51,6 +59,19 @@ def tiff(array, **options):
         options["planarconfig"] = "contig"
     tifffile.imwrite(out, array, extratags=tags, metadata=None, description="a scene", **options)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("more", LAYOUTS, ids=str)
+def test_every_layout_is_read_as_another_program_reads_it(order, planes, more):
+    array = RNG.integers(1, 65536, (40, 44, 5)).astype(np.uint16)
+    given = np.moveaxis(array, 2, 0) if planes == "separate" else array
+    options = {"photometric": "minisblack", "extrasamples": [0] * 4, **more}
+    data = tiff(given, planarconfig=planes, byteorder=order, **options)
+    np.testing.assert_array_equal(pictures.read(data).pixels, array)
+    with pytest.raises(PictureError):
+        pictures.read(data[: -len(data) // 3])
 
 
 def opened(data):
