@@ -26,10 +26,10 @@ def no_promise_is_broken(seed, cases, kind="pictures"):
 
 
 def test_damaged_pictures_are_read_or_refused():
-    assert no_promise_is_broken(0, 1500) == {"read", "refused"}
+    assert no_promise_is_broken(0, 1000) == {"read", "refused"}
 
 
-@pytest.mark.parametrize("kind, cases", [("structures", 1000), ("clips", 100)])
+@pytest.mark.parametrize("kind, cases", [("structures", 700), ("clips", 40)])
 def test_files_of_damaged_parts_are_read_or_refused(kind, cases):
     assert no_promise_is_broken(0, cases, kind) == {"read", "refused"}
 
@@ -63,8 +63,8 @@ def test_a_png_that_deflate_could_not_pack_so_tightly_is_refused():
     name, data = fuzz.case(11, 2058)
     assert name == "PNG alpha" and fuzz.watched(data)["outcome"] == "refused"
     assert fuzz.watched(data)["megabytes"] < 50
-    flat = pictures.encode(pictures.read(np.zeros((3000, 1000), np.uint8)), "PNG")
-    assert len(flat) < 3000 * 1000 / 500 and pictures.read(flat).size == (1000, 3000)
+    flat = flat_png(3000)
+    assert len(flat) < 3000**2 / 900 and pictures.read(flat).size == (3000, 3000)
 
 
 def test_a_clip_that_was_read_leaves_no_file_and_no_thread(tmp_path):
