@@ -69,11 +69,12 @@ class Gate:
                 raise TooLarge
             return message
 
-        begun = False
+        begun = done = False
 
         async def heard(message: Any) -> None:
-            nonlocal begun
+            nonlocal begun, done
             begun = True
+            done = message["type"] == "http.response.body" and not message.get("more_body")
             if not refused:  # else it has its answer
                 await send(message)
 
@@ -85,6 +86,8 @@ class Gate:
             log.warning("a request failed: %s", where(error))
             if not begun:
                 await _refuse(send, *_answer(error))
+            elif not done:
+                await send({"type": "http.response.body", "body": b""})
 
     def _may(self, client: str) -> bool:
         """Count a request, unless there were too many in the last minute."""
