@@ -28,6 +28,11 @@ def port() -> int:
     return free_port()
 
 
+@pytest.fixture(scope="session")
+def new_port() -> Callable[[], int]:
+    return free_port
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

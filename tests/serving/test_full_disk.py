@@ -1,6 +1,7 @@
 """A server whose disk is full, or whose memory is capped: results or sentences, and recovery."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -11,36 +12,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+LARGE = {"picture": "large.jpg", "mask": "hole.png"}
 ROOT = Path(__file__).parents[2]
 SERVER = """
-import resource, sys, threading, time
-from pathlib import Path
-from inpaint import devices
-devices.pick("cpu")
-import torch
-torch.set_num_threads(1)
+import sys, time
 from inpaint.ui import serving
 from inpaint.ui.options import Options
 serving.launch(Options(port=int(sys.argv[1]), rate=0, max_upload=100, device="cpu"), quiet=True)
-from inpaint.editing import edit
-import numpy as np
-edit(np.zeros((40, 40, 3), np.uint8), np.eye(40, dtype=bool), steps=1, device="cpu")
-if extra := int(sys.argv[2]):  # megabytes of addresses more than it has now
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
-    resource.setrlimit(resource.RLIMIT_AS, (held + (extra << 20), resource.RLIM_INFINITY))
 print("ready", flush=True)
 time.sleep(600)
 """
 
 
 class Served:
-    """A server in a process of its own, with its folder on a disk of 8 MB if that is allowed."""
+    """A server in a process of its own, with its folder on a disk of 8 MB."""
 
-    def __init__(self, plain, port, folder, *, disk="", memory=0):
-        command = [sys.executable, "-c", SERVER, str(port), str(memory)]
-        if disk:
-            mount = f'mount -t tmpfs -o size={disk} tmpfs "$0" && exec "$@"'
-            command = ["unshare", "-m", "sh", "-c", mount, str(folder), *command]
+    def __init__(self, plain, port, folder):
+        mount = 'mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"'
+        command = ["unshare", "-m", "sh", "-c", mount, str(folder)]
+        command += [sys.executable, "-c", SERVER, str(port)]
         self.log = folder.with_suffix(".log")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -52,35 +42,29 @@ class Served:
             )
         until = time.monotonic() + 60
         while b"ready" not in self.log.read_bytes():
-            if self.process.poll() is not None and disk:
+            if b"denied" in self.log.read_bytes() or b"permitted" in self.log.read_bytes():
                 pytest.skip("no right to mount a small disk here")
             assert self.process.poll() is None and time.monotonic() < until, self.log.read_text()
             time.sleep(0.1)
         self.raw = plain(f"http://127.0.0.1:{port}")
         self.folder = Path(f"/proc/{self.process.pid}/root{folder}")  # as the server sees it
 
+    def limit(self, more):
+        """Let the process have so many bytes of addresses more than it has; None for all."""
+        held = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[0]) * 4096
+        most = resource.RLIM_INFINITY if more is None else held + more
+        limits = (most, resource.RLIM_INFINITY)
+        resource.prlimit(self.process.pid, resource.RLIMIT_AS, limits)
+
     def end(self):
         self.process.kill()
         self.process.wait()
 
 
-@pytest.fixture
-def folder(tmp_path):
-    made = tmp_path / "visitors"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-def small_disk(plain, port, folder):
-    server = Served(plain, port, folder, disk="8m")
-    yield server
-    server.end()
-
-
-@pytest.fixture
-def little_memory(plain, port, folder):
-    server = Served(plain, port, folder, memory=300)
+@pytest.fixture(scope="module")
+def server(plain, new_port, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("visitors")
+    server = Served(plain, new_port(), folder)
     yield server
     server.end()
 
@@ -95,8 +79,8 @@ def fill_up(folder):
             return
 
 
-def test_a_full_disk_is_a_sentence_and_passes(small_disk, files, tmp_path):
-    raw = small_disk.raw
+def test_a_full_disk_is_a_sentence_and_passes(server, files, tmp_path):
+    raw = server.raw
     given = {"picture": raw.upload(files / "photo.jpg"), "mask": raw.upload(files / "mask.png")}
     assert raw.call("fill", **given, steps=1)[-1][0] == "complete"
     # Visitors fill it.
@@ -110,35 +94,38 @@ def test_a_full_disk_is_a_sentence_and_passes(small_disk, files, tmp_path):
     refused = [answer for answer in sent if answer.status_code != 200]
     assert refused and {answer.status_code for answer in refused} == {507}
     assert refused[0].json()["detail"].startswith("The disk of this server is full")
-    fill_up(small_disk.folder)
+    fill_up(server.folder)
     said = raw.refused("fill", **given, steps=1, seed=5)
     assert said == "The disk of this server is full; try again in a while."
     # No file has a part of its content under its own name.
-    for file in small_disk.folder.rglob("*.jpg"):
+    for file in server.folder.rglob("*.jpg"):
         Image.open(file).load()
-    assert not list(small_disk.folder.rglob(".*.part"))
-    (small_disk.folder / "filler").unlink()
-    for file in small_disk.folder.rglob("noise.bin"):
+    assert not list(server.folder.rglob(".*.part"))
+    (server.folder / "filler").unlink()
+    for file in server.folder.rglob("noise.bin"):
         file.unlink()
     assert raw.call("fill", **given, steps=1, seed=5)[-1][0] == "complete"
-    assert "Traceback" not in small_disk.log.read_text()
+    assert "Traceback" not in server.log.read_text()
 
 
-def test_want_of_memory_is_a_sentence_and_passes(little_memory, files, tmp_path):
-    raw = little_memory.raw
+def test_want_of_memory_is_a_sentence_and_passes(server, files, tmp_path):
+    raw = server.raw
     given = {"picture": raw.upload(files / "photo.jpg"), "mask": raw.upload(files / "mask.png")}
-    assert raw.call("fill", **given, steps=1)[-1][0] == "complete"
     rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 256, (5000, 5000, 3), np.uint8)).save(tmp_path / "large.jpg")
-    hole = np.zeros((5000, 5000), np.uint8)
+    noise = rng.integers(0, 256, (500, 500, 3), np.uint8)
+    Image.fromarray(np.tile(noise, (8, 8, 1))).save(tmp_path / "large.jpg", quality=30)
+    hole = np.zeros((4000, 4000), np.uint8)
     hole[:600, :600] = 255
     Image.fromarray(hole).save(tmp_path / "hole.png")
-    large = {
-        "picture": raw.upload(tmp_path / "large.jpg"),
-        "mask": raw.upload(tmp_path / "hole.png"),
-    }
-    kind, data = raw.call("fill", **large, steps=1)[-1]
-    if kind == "error":
-        assert "memory" in data["error"] and "\n" not in data["error"]
-    assert raw.call("fill", **given, steps=1, seed=5)[-1][0] == "complete"
-    assert "Traceback" not in little_memory.log.read_text()
+    large = {name: raw.upload(tmp_path / file) for name, file in LARGE.items()}
+    outcomes = []
+    for more in (400, 200, 100, 60, 30):
+        server.limit(more << 20)
+        kind, data = raw.call("fill", **large, steps=1)[-1]
+        server.limit(None)
+        outcomes.append(data["error"] if kind == "error" else kind)
+    assert "\n" not in "".join(outcomes)
+    assert all(said == "complete" or "memory" in said for said in outcomes), outcomes
+    assert any("memory" in said for said in outcomes), outcomes
+    assert raw.call("fill", **given, steps=1, seed=6)[-1][0] == "complete"
+    assert "Traceback" not in server.log.read_text()

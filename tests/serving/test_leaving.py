@@ -78,7 +78,8 @@ class Messages:
         self._queue = []
 
 
-def test_only_unread_messages_count():
+def test_only_unread_messages_count(monkeypatch):
+    monkeypatch.setattr(listening, "PATIENCE", 15.0)
     queue = Queue()
     ear, unread = Ear(queue), queue.pending_messages_per_session["a"]._queue
     for now in range(100):  # a slow reader reads
