@@ -10,7 +10,6 @@ bytes or the parts of videos.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import random
@@ -178,8 +177,6 @@ def _child(seed: int, cases: range, kind: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in cases:
         name, data = case(seed, number, kind)
-        if number % 20 == 0:
-            gc.collect()  # what errors hold goes when the collector comes by, and threads with it
         signal.setitimer(signal.ITIMER_REAL, HANG)  # unhandled, the alarm ends the process
         report = {"number": number, "name": name, **watched(data, name, row.use)}
         print(json.dumps(report), flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -124,6 +125,9 @@ class VideoClip:
         self.path = path
         try:
             self.container = self._open()
+            # FFmpeg's objects know each other: unclosed, their file and their threads would stay
+            # until the garbage collector comes by.
+            weakref.finalize(self, self.container.close).atexit = False
             cover = av.stream.Disposition.attached_pic
             known = [s for s in self.container.streams.video if s.codec_context]
             videos = [s for s in known if not s.disposition & cover]
@@ -139,8 +143,7 @@ class VideoClip:
         self.packets: list[tuple[Fraction, Any]] = []
         self.damaged: list[str] = []
         self.read = 0
-        # It must not know this object, which knows it: FFmpeg's threads and the file would stay
-        # until the garbage collector comes by.
+        # It does not know this object, which knows it: the object goes with its last user.
         tracks = [self.stream, *self.others]
         decoded = _decoded(path, self.container, tracks, self.packets, self.damaged, max_pixels)
         first = next(decoded, None)

@@ -135,6 +135,22 @@ def test_a_batch_that_is_killed_leaves_no_part_of_a_file_and_goes_on(kills, tmp_
 CLIPS = """
 import av
 from inpaint import video
+from inpaint.video import saving
+class SlowContainer:
+    "Takes its time with what is left to write, which is nearly all of a clip so short."
+    def __init__(self, container):
+        self.container = container
+    def __getattr__(self, name):
+        return getattr(self.container, name)
+    def mux(self, packets):
+        for packet in packets if isinstance(packets, list) else [packets]:
+            time.sleep(0.1)
+            self.container.mux(packet)
+finish = saving.VideoWriter.finish
+def slowly(writer, whole):
+    writer.container = SlowContainer(writer.container)
+    finish(writer, whole)
+saving.VideoWriter.finish = slowly
 frames = np.random.default_rng(1).integers(0, 256, (5, 32, 48, 3), np.uint8)
 with av.open("in.mp4", "w") as container:
     stream = container.add_stream("libx264", rate=10, width=48, height=32)
@@ -144,17 +160,22 @@ with av.open("in.mp4", "w") as container:
 hole = np.zeros((32, 48), bool)
 hole[10:14, 10:14] = True
 def whole(path):
-    with av.open(path) as container:
-        return len(list(container.decode(video=0))) == len(frames)
+    try:
+        with av.open(path) as container:
+            return len(list(container.decode(video=0))) == len(frames)
+    except av.FFmpegError:
+        return False
 def work(out="out.mp4"):
     while True:
         video.edit("in.mp4", hole, out, steps=1, device="cpu", reach=2)
         if out != "out.mp4":
             return
+began = time.monotonic()
 work("first.mp4")
+longest = 2.5 * (time.monotonic() - began)
 seen = cut = 0
 for turn in range(int(sys.argv[1])):
-    killed_in(0.8, work)
+    killed_in(longest, work)
     if Path("out.mp4").exists():
         seen += 1
         cut += not whole("out.mp4")
@@ -163,7 +184,7 @@ print(seen, cut, whole("last.mp4"))
 """
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [8, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_clip_that_is_killed_leaves_no_part_of_a_file(kills, tmp_path):
     seen, cut, whole = python(CLIPS, kills, 5, cwd=tmp_path)
     assert int(seen) > 0 and cut == "0" and whole == "True"
@@ -187,11 +208,13 @@ def alike(one, two):
 Path("data").mkdir()
 for k in range(4):
     Image.fromarray(photo[k * 40 : k * 40 + 48, :48]).save(f"data/{k}.png")
-steps = 4 * int(sys.argv[1])
+steps = 2 * int(sys.argv[1])
 settings = TrainSettings(
     Path("data"), Path("whole"), max_steps=steps, size=32, batch_size=2, precision="fp32"
 )
+began = time.monotonic()
 train(settings)
+longest = 1.5 * (time.monotonic() - began)
 kills = 0
 often = replace(settings, out=Path("often"), checkpoint_minutes=0)
 while kills < int(sys.argv[1]):
@@ -199,7 +222,7 @@ while kills < int(sys.argv[1]):
     done = have and load_state(often.out)["step"] >= steps
     if done:
         break
-    late = killed_in(2.0, lambda: train(replace(often, resume=have)))
+    late = killed_in(longest, lambda: train(replace(often, resume=have)))
     kills += not late
 have = (often.out / "training/state.pt").exists()
 train(replace(often, resume=have))
