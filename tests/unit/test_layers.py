@@ -35,6 +35,7 @@ ROOMS = [
     "models",
     "latent",
     "hub",
+    "holding",
     "pipeline",
     "filling",
     "blend",
