@@ -51,8 +51,8 @@ NEARBY = 4
 """Pixels around a coarser level's match in which a finer one looks for a better."""
 ROUNDS = 2
 """Searches for better candidates per evaluation."""
-GATHERING = 24
-"""What a gathered value costs, in multiply-adds of a matrix product, as measured."""
+GATHERING = 54
+"""What a search costs for each value of a query, about, in multiply-adds of a matrix product."""
 VOTE_SPREAD = 0.5
 """Standard deviation in pixels of how much a patch says about what lies off its centre."""
 RIM_VOTE_SPREAD = 1.2

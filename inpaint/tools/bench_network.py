@@ -37,7 +37,8 @@ def evaluation(brief: bool, device: str = "cpu") -> list[Row]:
     }
     errors = {}
     for name, dtype in {"fp32 channels-last": torch.float32, "bf16": torch.bfloat16}.items():
-        unet = copy.deepcopy(plain.unet).to(dtype).to(memory_format=torch.channels_last)
+        unet = torch.nn.Module.to(copy.deepcopy(plain.unet), dtype)  # diffusers' own complains
+        unet.to(memory_format=torch.channels_last)
         one = type(plain)(unet, plain.scheduler).denoiser(known, mask)
         errors[name] = float((one(x, LEVEL) - wanted).norm() / wanted.norm())
         works[name] = partial(_asked, one, x, device)
@@ -46,10 +47,10 @@ def evaluation(brief: bool, device: str = "cpu") -> list[Row]:
     for name in errors:
         rows.append(Row(f"{name}", 1e3 * seconds[name], "ms"))
         rows.append(Row(f"{name}: error of x₀", 100 * errors[name], "%", most=1))
-    best = min((n for n in errors if errors[n] < 0.01), key=lambda name: seconds[name])
+    used = "bf16" if device == "cuda" else "fp32 channels-last"
     amx = device == "cpu" and "AMX" in torch.backends.cpu.get_cpu_capability()
-    ratio = seconds["plain"] / seconds[best]
-    rows.append(Row(f"plain over {best}", ratio, "×", least=4 if amx else 1.3))
+    ratio = seconds["plain"] / seconds[used]
+    rows.append(Row(f"plain over {used}, which is used", ratio, "×", least=4 if amx else 1.3))
     return rows
 
 

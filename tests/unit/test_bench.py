@@ -24,7 +24,7 @@ def test_a_section_measures(name):
 
 def test_the_command_writes_tables_numbers_and_a_drawing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        bench_edits, "apart", lambda case, width, height, side: {"seconds": side**2, "megabytes": 1}
+        bench_edits, "apart", lambda case, side, **more: {"seconds": side**2, "megabytes": 1}
     )
     files = [tmp_path / "bench.json", tmp_path / "bench.png"]
     command = ["bench", "--section", "hole", "--brief", "--json", files[0], "--plot", files[1]]
