@@ -73,15 +73,16 @@ def with_mask(session: Session, path: Path) -> Sheet:
     return sheet(session)
 
 
-def find(session: Session | None, task: str, *controls: Any) -> Sheet:
-    """Put the mask that the task proposes under the strokes, to be corrected."""
+def find(session: Session | None, strokes: Strokes | None, task: str, *controls: Any) -> Sheet:
+    """Add the mask that the task proposes to what is painted, to be corrected."""
     if session is None:
         raise sorry(say("open_first"))
-    visit = session.visit
+    visit, drawing = session.visit, drawing_of(session, strokes)
     try:
-        visit.base = inpaint.proposal(visit.picture, **settings_of(task, controls))
+        found = inpaint.proposal(visit.picture, **settings_of(task, controls))
     except ValueError as error:
         raise sorry(str(error)) from None
+    visit.base = found | drawing.mask() if drawing else found
     return sheet(session)
 
 

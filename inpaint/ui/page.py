@@ -105,12 +105,14 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 
     parts.canvas.snap(on_snap, parts.session, parts.outputs, **QUIET)
 
-    def on_find(session: Session | None, task: str, *values: Any) -> Updates:
-        return {parts.canvas: opening.find(session, task, *values)}
+    def on_find(
+        session: Session | None, strokes: Strokes | None, task: str, *values: Any
+    ) -> Updates:
+        return {parts.canvas: opening.find(session, strokes, task, *values)}
 
     parts.find.click(
         on_find,
-        [parts.session, parts.task, *parts.values],
+        [parts.session, parts.canvas, parts.task, *parts.values],
         parts.outputs,
         api_visibility="private",
         show_progress="minimal",

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from person import costs, filled, paint, saved, shows, shows_mode, until, upload, view
+from person import costs, filled, number, paint, saved, shows, shows_mode, until, upload, view
 from PIL import Image
 
 from inpaint import masks
@@ -124,6 +124,25 @@ def test_snap_masks_the_object_that_is_clicked(visit, disc, screenshot, tmp_path
     assert (found & truth).sum() / (found | truth).sum() > 0.95
     tab.keyboard.press("Control+z")
     until(tab, "text('#cost') == ''")
+
+
+def test_a_mask_outlives_tasks_models_settings_and_what_is_found(visit, disc, tmp_path):
+    path, _ = disc
+    tab = visit()
+    upload(tab, path)
+    paint(tab, (30, 30), (60, 40))
+    costs(tab)
+    drawn = save_mask(tab, tmp_path)
+    tab.get_by_label("Repair").check()
+    until(tab, "text('#fill') == 'Repair'")
+    tab.get_by_label("Model").click()
+    tab.get_by_role("option", name="Photo").click()
+    until(tab, "location.search.includes('model=photo')")
+    number(tab, "steps", 3)
+    np.testing.assert_array_equal(save_mask(tab, tmp_path), drawn)
+    tab.click("#find")
+    until(tab, "document.querySelector('.mask-canvas [data-do=undo]').disabled")
+    assert save_mask(tab, tmp_path)[drawn].all(), "what was painted is gone"
 
 
 def test_the_transparent_part_becomes_the_mask(visit, tmp_path):
