@@ -202,7 +202,10 @@ function refresh() {
     const active = name.endsWith("-view") ? name === `${mode}-view` : name === tool && !reviewing();
     if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", active);
   }
-  find(".caption").textContent = picture?.caption ?? "";
+  const { width, height } = shown() ?? {};
+  const resized = reviewing() && (width !== picture.width || height !== picture.height);
+  const now = resized ? ` → ${width} × ${height}` : "";
+  find(".caption").textContent = `${picture?.caption ?? ""}${now}`;
   find(".modes").hidden = !review || Boolean(props.busy);
   find("[data-do=sure-view]").hidden = !review?.sure;
   sizeSlider.disabled = Boolean(props.busy);
