@@ -102,9 +102,10 @@ def test_undo_goes_back_across_runs(visit, disc, tmp_path):
     costs(tab)
     tab.click("#fill")
     filled(tab)
+    original = view(tab, "src")
     tab.click("#proceed")
-    tab.locator("#results").wait_for(state="hidden")
-    shows_mode(tab, "paint")
+    source = "document.querySelector('.mask-canvas').canvasView.src"
+    until(tab, f"{source} && {source} != it", original)
     tab.keyboard.press("Control+z")
     shows_mode(tab, "compare")
     costs(tab)
