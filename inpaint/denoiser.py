@@ -120,7 +120,8 @@ def unet_denoiser(
     whole_timesteps = unet.config.get("time_embedding_type") == "learned"
     seen = known * (1 - mask)
     conditioning = torch.cat([seen, mask.expand(len(seen), -1, -1, -1)], dim=1)
-    conditioning = pad(conditioning).to(unet.device, unet.dtype)
+    device, dtype = unet.device, unet.dtype  # diffusers walks through all weights to tell
+    conditioning = pad(conditioning).to(device, dtype)
     nothing_known = torch.zeros_like(conditioning)
     nothing_known[:, -1] = 1
 
@@ -135,8 +136,8 @@ def unet_denoiser(
         level = max(level, least)
         t = timestep_of(level, alphas_cumprod)
         with torch.inference_mode():
-            padded = pad(x).to(unet.device, unet.dtype)
-            timestep = torch.tensor(round(t) if whole_timesteps else t, device=unet.device)
+            padded = pad(x).to(device, dtype)
+            timestep = torch.tensor(round(t) if whole_timesteps else t, device=device)
             out = predict(padded, timestep, conditioning)
             if guidance != 1:
                 blind = predict(padded, timestep, nothing_known)
