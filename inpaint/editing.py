@@ -371,6 +371,9 @@ def _request(
     elif task.guide != "unused" and isinstance(mask, masks.Strokes) and mask.colored:
         rgb = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
         second = Picture(masks.paint(mask, rgb))
+        if task.restores:  # colours spread beyond their strokes
+            rest = masks.rasterize(mask.uncolored, picture.size)
+            mask = rest if rest.any() else None
     elif task.guide == "needed":
         raise ValueError(f"Give a second picture. {task.guide_tip}")
     painted, propose = _painted(mask, picture, task), PREPARE[settings.task].propose

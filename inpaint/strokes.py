@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 FREEHAND = ("brush", "eraser", "paint")
@@ -69,6 +69,12 @@ class Strokes:
     def pasted(self) -> tuple[Pasted, ...]:
         """The second pictures, in order."""
         return tuple(Pasted(s.path, _box(s)) for s in self.strokes if s.tool == "paste")
+
+    @property
+    def uncolored(self) -> Strokes:
+        """The same without what is painted in colour or pasted."""
+        kept = (stroke for stroke in self.strokes if stroke.tool not in ("paint", "paste"))
+        return replace(self, strokes=tuple(kept))
 
     @property
     def colored(self) -> bool:

@@ -111,9 +111,12 @@ def run(
         raise sorry(say("nothing_painted"))
     if guide is None and row.guide != "unused" and used and strokes.colored:
         guide = used.painted_on(picture)
+    mask = used.mask() if used else None
+    if used and row.restores and strokes.colored:  # colours spread beyond their strokes
+        mask = Drawing(strokes.uncolored, used.base).mask()
+        mask = mask if mask.any() else None
 
     def work(progress: Progress) -> Result:
-        mask = used.mask() if used else None
         return zero.edit(
             picture,
             mask,

@@ -197,6 +197,20 @@ def test_what_is_missing_is_one_sentence(settings, message):
     assert "\n" not in str(caught.value)
 
 
+def test_colours_spread_beyond_their_strokes():
+    grey = np.repeat(TONES[..., :1], 3, 2)
+    paint = Stroke("paint", 3.0, ((10.0, 10.0), (30.0, 10.0)), color="#2040e0")
+    part = Stroke("rectangle", points=((0.0, 0.0), (72.0, 32.0)))
+    whole, half = (
+        edit(grey, Strokes((72, 64), drawn), task="colourise", device="cpu")
+        for drawn in ((paint,), (paint, part))
+    )
+    made = whole.picture.pixels.astype(int)
+    assert (made[40:60, 5:40, 2] - made[40:60, 5:40, 0]).mean() > 40, "far below the stroke"
+    assert whole.mask.all() and np.array_equal(half.picture.pixels[33:], grey[33:])
+    assert (half.picture.pixels[:30] != grey[:30]).any()
+
+
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("width", [3, 9])
 def test_a_thin_stroke_does_not_wear_away(width, eta):
