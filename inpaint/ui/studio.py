@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import inpaint
@@ -65,7 +67,7 @@ def estimate(
     try:
         cost = inpaint.estimate(
             picture,
-            None if drawing.empty else drawing.mask(),
+            marked(task, drawing),
             guide=session.visit.guide,
             device=device,
             **settings_of(task, controls),
@@ -83,6 +85,16 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return say("seconds", count=round(seconds))
     return say("minutes", count=round(seconds / 60))
+
+
+def marked(task: str, drawing: Drawing | None) -> NDArray[np.bool_] | None:
+    """Return (H, W) bool, what a drawing marks for a task; None if it marks nothing."""
+    if drawing is None or drawing.empty:
+        return None
+    if not (TASKS[task].restores and drawing.strokes.colored):
+        return drawing.mask()
+    mask = Drawing(drawing.strokes.uncolored, drawing.base).mask()  # colours spread from theirs
+    return mask if mask.any() else None
 
 
 Progress = Callable[[Moment], None]
@@ -111,10 +123,7 @@ def run(
         raise sorry(say("nothing_painted"))
     if guide is None and row.guide != "unused" and used and strokes.colored:
         guide = used.painted_on(picture)
-    mask = used.mask() if used else None
-    if used and row.restores and strokes.colored:  # colours spread beyond their strokes
-        mask = Drawing(strokes.uncolored, used.base).mask()
-        mask = mask if mask.any() else None
+    mask = marked(task, used)
 
     def work(progress: Progress) -> Result:
         return zero.edit(
