@@ -35,7 +35,6 @@ ROOMS = [
     "models",
     "latent",
     "hub",
-    "holding",
     "pipeline",
     "filling",
     "blend",
