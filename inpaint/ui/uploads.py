@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -93,12 +94,13 @@ def sweep(demo: gr.Blocks, age: float) -> None:
     """
     kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
     folder = Path(get_upload_folder())
-    for file in folder.rglob("*"):
-        if str(file) in kept or not file.is_file():
-            continue
-        unused = time.time() - file.stat().st_mtime
-        if unused > (min(age, STALLED) if file.parent == folder else age):
-            file.unlink(missing_ok=True)
+    for above, _, names in os.walk(folder):
+        for file in (Path(above, name) for name in names):
+            with suppress(FileNotFoundError):  # Gradio sweeps too
+                unused = time.time() - file.stat().st_mtime
+                limit = min(age, STALLED) if file.parent == folder else age
+                if unused > limit and str(file) not in kept:
+                    file.unlink()
 
 
 def checked(file: dict[str, Any]) -> dict[str, Any]:

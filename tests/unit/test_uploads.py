@@ -1,11 +1,13 @@
 """Files that the browser fetches."""
 
+import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from inpaint.ui.uploads import cached
+from inpaint.ui.uploads import cached, sweep
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +34,16 @@ def test_a_file_on_its_way_to_a_browser_is_whole_when_it_is_made_again():
     while again.is_alive():
         sizes.add(path.stat().st_size)
     assert sizes == {len(data)}
+
+
+def test_a_sweep_passes_over_what_vanishes_meanwhile(folder):
+    def come_and_go():
+        for number in range(300):
+            cached(bytes([number % 256]), "card.jpg")
+            for made in folder.iterdir():
+                shutil.rmtree(made)
+
+    others = threading.Thread(target=come_and_go)
+    others.start()
+    while others.is_alive():
+        sweep(SimpleNamespace(blocks={}), 3600)
