@@ -8,6 +8,7 @@ another folder. What is there under its final name is whole, and is not made aga
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 from inpaint import pictures
 from inpaint.editing import Moment, edit
 from inpaint.pictures import EXTENSIONS, PictureError
+from inpaint.results import numbered
 from inpaint.settings import short
 from inpaint.tasks import TASKS, settled
 
@@ -97,8 +99,8 @@ def plan(
         )
     if not items:
         raise ValueError(f"There are no pictures in {short(str(folder), 300)}.")
-    names = [path.name for item in items for path in item.results]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(path.name for item in items for path in item.results)
+    if twice := sorted(name for name, count in names.items() if count > 1):
         raise ValueError(f"Two pictures would both become '{twice[0]}'; rename one of them.")
     out.mkdir(parents=True, exist_ok=True)
     return items[number - 1 :: count]
@@ -141,14 +143,8 @@ def _results(picture: Path, out: Path, candidates: int) -> tuple[Path, ...]:
     path = out / picture.name
     with suppress(PictureError):
         pictures.format_of(path)
-        return _numbered(path, candidates)
-    return _numbered(path.with_suffix(".png"), candidates)
-
-
-def _numbered(path: Path, count: int) -> tuple[Path, ...]:
-    if count == 1:
-        return (path,)
-    return tuple(path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1))
+        return numbered(path, candidates)
+    return numbered(path.with_suffix(".png"), candidates)
 
 
 def _tidy(path: Path) -> None:

@@ -268,6 +268,7 @@ def _edit(options: argparse.Namespace) -> int:
     if options.diversity_out and settings.get("candidates", 1) < 2:
         raise ValueError("One candidate has no spread: ask for more with --candidates.")
     from inpaint.editing import Moment, edit
+    from inpaint.results import numbered
 
     bar = _Bar()
     _say_download(settings)
@@ -284,12 +285,8 @@ def _edit(options: argparse.Namespace) -> int:
         **settings,
     )
     bar.clear()
-    files = []
-    for number, candidate in enumerate(result.candidates, 1):
-        path = options.output
-        if len(result.candidates) > 1:
-            path = path.with_stem(f"{path.stem}-{number}")
-        files.append(str(candidate.save(path)))
+    paths = numbered(options.output, len(result.candidates))
+    files = [str(c.save(path)) for c, path in zip(result.candidates, paths, strict=True)]
     if options.mask_out:
         files.append(str(result.save_mask(options.mask_out)))
     if options.diversity_out:

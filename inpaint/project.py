@@ -28,10 +28,8 @@ VERSION = 1
 MAX_STORY = 32 << 20  # bytes of project.json
 MAX_PICTURES = 600
 MAX_BYTES = 4 << 30  # unpacked, in all
-ROOM, RATIO = (
-    256 << 20,
-    20,
-)  # unpacked bytes that any project may have, and more for each packed one
+ROOM = 256 << 20  # unpacked bytes that any project may have,
+RATIO = 20  # and more for each packed one
 STORY, ORIGINAL = "project.json", "original"
 Mask = NDArray[np.bool_]
 

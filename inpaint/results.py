@@ -211,6 +211,13 @@ class Estimate:
     regions: int
 
 
+def numbered(path: Path, count: int) -> tuple[Path, ...]:
+    """Name a file for each candidate: out.png alone, else out-1.png, out-2.png and so on."""
+    if count == 1:
+        return (path,)
+    return tuple(path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1))
+
+
 def receipt(before: Picture, after: Picture, mask: Mask, promise: str = "") -> Receipt:
     """Count the pixels outside the (H, W) mask that differ between two pictures, alpha included."""
     changed = 0

@@ -39,19 +39,8 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def find(rgb: Rgb, rough: Mask, device: str = "auto") -> Mask:
     """Find the object under a click or a rough stroke.
 
-    Parameters
-    ----------
-    rgb
-        (H, W, 3) uint8.
-    rough
-        (H, W) bool: a dot on the object, a scribble over it, or a closed line around it.
-    device
-        auto, cuda, xpu, mps or cpu.
-
-    Returns
-    -------
-    (H, W) bool, as `inpaint.snap.snap`, which is asked where no weights are named and where the
-    network finds nothing.
+    Takes and returns what `inpaint.snap.snap` does, which is asked where no weights are named and
+    where the network finds nothing; `device` is auto, cuda, xpu, mps or cpu.
 
     Raises
     ------

@@ -13,6 +13,13 @@ from inpaint.settings import Settings
 
 OURS = ("repaint", "ddnm", "lanpaint")
 """Samplers that diffusers has no scheduler for: they run in latent space."""
+EMBEDDINGS = (
+    "prompt_embeds",
+    "negative_prompt_embeds",
+    "pooled_prompt_embeds",
+    "negative_pooled_prompt_embeds",
+)
+"""What `encode_prompt` returns, in this order; Stable Diffusion the first two."""
 
 
 def check(pipeline: Any, family: Family, settings: Settings) -> None:
@@ -76,15 +83,6 @@ def embeddings(pipeline: Any, settings: Settings, guided: bool) -> dict[str, Ten
         if some and some[0] is not None:
             found[key] = some[0] if "pooled" in key else torch.cat(some, dim=1)
     return found
-
-
-EMBEDDINGS = (
-    "prompt_embeds",
-    "negative_prompt_embeds",
-    "pooled_prompt_embeds",
-    "negative_pooled_prompt_embeds",
-)
-"""What `encode_prompt` returns, in this order; Stable Diffusion the first two."""
 
 
 def pieces(tokenizer: Any, text: str) -> list[str]:

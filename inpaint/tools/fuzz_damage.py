@@ -237,19 +237,7 @@ def _split_mp4(data: bytes) -> list[Part]:
 
 
 def _join_mp4(data: bytes, parts: list[Part]) -> bytes:
-    """Close what was opened, as far as the damage left it in pairs."""
-    stack, kinds = [bytearray()], []
-    for kind, body in [*parts, *[(b")", bytearray())] * len(parts)]:
-        if kind[:1] == b"(" and len(kind) == 5:
-            kinds.append(kind[1:])
-            stack.append(bytearray())
-        elif kind == b")":
-            if kinds:
-                inner = stack.pop()
-                stack[-1] += struct.pack(">I", len(inner) + 8) + kinds.pop() + inner
-        else:
-            stack[-1] += struct.pack(">I", len(body) + 8) + kind + body
-    return bytes(stack[0])
+    return _join_nested(parts, lambda kind, body: struct.pack(">I", len(body) + 8) + kind + body)
 
 
 def _split_ebml(data: bytes) -> list[Part]:
@@ -279,6 +267,13 @@ _MASTERS = tuple(
 
 
 def _join_ebml(data: bytes, parts: list[Part]) -> bytes:
+    return _join_nested(
+        parts, lambda kind, body: kind + struct.pack(">Q", len(body) | 1 << 56) + body
+    )
+
+
+def _join_nested(parts: list[Part], pack: Callable[[bytes, bytearray], bytes]) -> bytes:
+    """Pack parts into one another; close what was opened, as far as the damage left it in pairs."""
     stack, kinds = [bytearray()], []
     for kind, body in [*parts, *[(b")", bytearray())] * len(parts)]:
         if kind[:1] == b"(" and len(kind) > 1:
@@ -289,7 +284,7 @@ def _join_ebml(data: bytes, parts: list[Part]) -> bytes:
             if not kinds:
                 continue
             kind, body = kinds.pop(), stack.pop()
-        stack[-1] += kind + struct.pack(">Q", len(body) | 1 << 56) + body
+        stack[-1] += pack(kind, body)
     return bytes(stack[0])
 
 

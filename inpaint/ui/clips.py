@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from inpaint.masks import Strokes
 from inpaint.pictures import EXTENSIONS, Picture
 from inpaint.ui import studio
 from inpaint.ui.canvas import preview
-from inpaint.ui.job import Job
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
-from inpaint.ui.running import bar, freed
+from inpaint.ui.running import bar, followed, freed
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
 from inpaint.ui.showing import QUIET, Updates, opened
 from inpaint.ui.turns import Line
@@ -55,7 +54,13 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
         strokes: Strokes | None, session: Session, seed: Any, task: str, *values: Any
     ) -> Iterator[Updates]:
         work = filled(strokes, session, line, options, seed, task, *values)
-        yield from _showing(parts, session, work)
+        yield from followed(
+            work,
+            parts.status,
+            _begun(parts),
+            lambda moment: _moment(parts, moment),
+            lambda result: _ended(parts, result),
+        )
 
     parts.clip_fill.click(
         on_fill,
@@ -117,8 +122,8 @@ def filled(
     seed: Any,
     task: str,
     *controls: Any,
-) -> Iterator[int | VideoMoment | VideoResult | None]:
-    """Fill the clip: yields how many are ahead, moments, and at last the result."""
+) -> Generator[int | VideoMoment | None, None, VideoResult | None]:
+    """Fill the clip: yields how many are ahead, and moments; returns the result, if any."""
     if session is None or session.clip is None or strokes is None:
         raise sorry(say("open_first"))
     drawing = drawing_of(session, strokes)
@@ -148,47 +153,12 @@ def filled(
             **used,
         )
 
-    if session.job:
-        raise sorry(say("running"))
-    session.job = job = Job(work)
-    try:
-        result = yield from studio.in_turn(job, line)
-    finally:
-        session.job = None
-    if result is not None:
-        yield result
+    return (yield from studio.alone(session, line, work))
 
 
 def _folder() -> Path:
     """Make a folder among the uploads, which are swept."""
     return Path(tempfile.mkdtemp(dir=get_upload_folder()))
-
-
-def _showing(parts: Parts, session: Session, work: Iterator[Any]) -> Iterator[Updates]:
-    """Show a run as it goes, and free the page again whatever happens."""
-    begun = False
-    said = say("stopped_waiting")
-    try:
-        for event in work:
-            if not begun:
-                begun = True
-                yield _begun(parts)
-            if isinstance(event, VideoMoment):
-                yield _moment(parts, event)
-            elif isinstance(event, VideoResult):
-                said = told(event)
-                yield {
-                    parts.clip_view: gr.update(value=str(event.path), visible=True),
-                    parts.clip_save: gr.update(visible=True),
-                }
-            elif isinstance(event, int):
-                text = say("ahead", count=event) if event else bar(say("starting"), 0)
-                yield {parts.status: text}
-    except Exception:
-        if begun:
-            yield _freed(parts, "")
-        raise
-    yield _freed(parts, said)
 
 
 def told(result: VideoResult) -> str:
@@ -217,8 +187,15 @@ def _begun(parts: Parts) -> Updates:
     }
 
 
-def _freed(parts: Parts, said: str) -> Updates:
-    return {**freed(parts, said), parts.clip_fill: gr.update(interactive=True)}
+def _ended(parts: Parts, result: VideoResult | str) -> Updates:
+    said = result if isinstance(result, str) else told(result)
+    page = {**freed(parts, said), parts.clip_fill: gr.update(interactive=True)}
+    if isinstance(result, str):
+        return page
+    return page | {
+        parts.clip_view: gr.update(value=str(result.path), visible=True),
+        parts.clip_save: gr.update(visible=True),
+    }
 
 
 def _moment(parts: Parts, moment: VideoMoment) -> Updates:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import gradio as gr
 
@@ -16,6 +16,8 @@ from inpaint.ui.showing import QUIET, Updates, shown, together
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 from inpaint.visit import Run
+
+R = TypeVar("R")
 
 
 def wire_running(parts: Parts, device: str, line: Line) -> None:
@@ -77,32 +79,63 @@ def then_run(event: Any, parts: Parts, device: str, line: Line) -> None:
     )
 
 
-def running(parts: Parts, session: Session | None, work: Iterator[Any]) -> Iterator[Updates]:
-    """Show a run as it goes, and free the page again whatever happens."""
+def running(parts: Parts, session: Session | None, work: studio.Running) -> Iterator[Updates]:
+    """Show a run as it goes, and its candidates in the end."""
     previews: list[str] = []
-    begun = False
+
+    def ended(run: Run | str) -> Updates:
+        assert session is not None
+        said = run if isinstance(run, str) else run.said
+        return together(freed(parts, said), shown(parts, session))
+
+    def moved(moment: Moment) -> Updates:
+        return _moment(parts, moment, previews)
+
+    yield from followed(work, parts.status, _begun(parts), moved, ended)
+
+
+def followed(
+    work: Generator[Any, None, R | None],
+    status: gr.HTML,
+    begun: Updates,
+    moved: Callable[[Any], Updates],
+    ended: Callable[[R | str], Updates],
+) -> Iterator[Updates]:
+    """Show a job as it goes, and free the page again whatever happens.
+
+    Parameters
+    ----------
+    work
+        Yields how many are ahead, and moments; returns the result, None if it was stopped before
+        it had any.
+    status
+        Where it says how many are ahead.
+    begun, moved, ended
+        What to show at first, for each moment, and in the end: for the result, or for a sentence
+        in its place.
+    """
+    result = None
+
+    def events() -> Iterator[Any]:
+        nonlocal result
+        result = yield from work
+
+    started = False
     try:
-        for event in work:
-            if not begun:
-                begun = True
-                yield _begun(parts)
-            if isinstance(event, Moment):
-                yield _moment(parts, event, previews)
-            elif isinstance(event, Run):
-                assert session is not None
-                yield together(freed(parts, event.said), shown(parts, session))
-                return
-            elif isinstance(event, int):
-                yield {
-                    parts.status: say("ahead", count=event) if event else bar(say("starting"), 0)
-                }
+        for event in events():
+            if not started:
+                started = True
+                yield begun
+            if isinstance(event, int):
+                yield {status: say("ahead", count=event) if event else bar(say("starting"), 0)}
+            elif event is not None:
+                yield moved(event)
     except Exception:
-        # Without this the page would stay locked after an error.
-        if begun and session:
-            yield together(freed(parts, ""), shown(parts, session))
+        if started:  # without this the page would stay locked
+            yield ended("")
         raise
-    if begun and session:  # it was stopped while it waited
-        yield together(freed(parts, say("stopped_waiting")), shown(parts, session))
+    if started:
+        yield ended(say("stopped_waiting") if result is None else result)
 
 
 def _begun(parts: Parts) -> Updates:

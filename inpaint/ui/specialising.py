@@ -17,7 +17,7 @@ from inpaint.ui import controls, studio
 from inpaint.ui.job import Job
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
-from inpaint.ui.running import bar
+from inpaint.ui.running import bar, followed
 from inpaint.ui.session import sorry
 from inpaint.ui.showing import QUIET, Updates
 from inpaint.ui.turns import Line
@@ -70,7 +70,8 @@ def make_specialising(parts: Parts, options: Options, line: Line) -> None:
     jobs: dict[str | None, Job[Trained, Path]] = {}
     model = parts.settings["model"]
 
-    def freed(said: str) -> Updates:
+    def ended(result: Path | str, name: str) -> Updates:
+        said = result if isinstance(result, str) else say("special_done", name=name)
         return {
             start: gr.update(interactive=True),
             stop: gr.update(interactive=False),
@@ -87,21 +88,17 @@ def make_specialising(parts: Parts, options: Options, line: Line) -> None:
             raise sorry(say("running"))
         job = Job(_training(called, long or MINUTES, [Path(path) for path in paths]))
         jobs[request.session_hash] = job
-        said = say("stopped_waiting")
+        work = studio.in_turn(job, line)
         try:
-            yield {start: gr.update(interactive=False), stop: gr.update(interactive=True)}
-            for event in studio.in_turn(job, line):
-                if isinstance(event, Trained):
-                    said = say("special_done", name=called)
-                    yield {told: bar(f"{event.done:.0%} {event.text}", event.done)}
-                elif event is not None:
-                    yield {told: say("ahead", count=event) if event else bar(say("starting"), 0)}
-        except Exception:
-            yield freed("")
-            raise
+            yield from followed(
+                work,
+                told,
+                {start: gr.update(interactive=False), stop: gr.update(interactive=True)},
+                lambda moment: {told: bar(f"{moment.done:.0%} {moment.text}", moment.done)},
+                lambda result: ended(result, called),
+            )
         finally:
             del jobs[request.session_hash]
-        yield freed(said)
 
     start.click(
         on_start,

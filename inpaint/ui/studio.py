@@ -98,6 +98,8 @@ def marked(task: str, drawing: Drawing | None) -> NDArray[np.bool_] | None:
 
 
 Progress = Callable[[Moment], None]
+Running = Generator[int | Moment | None, None, Run | None]
+"""Yields how many are ahead, and moments; returns the run, None if it was stopped before."""
 
 
 def run(
@@ -108,8 +110,8 @@ def run(
     seed: Any,
     task: str,
     *controls: Any,
-) -> Iterator[int | Moment | Run | None]:
-    """Run what is asked for: yields how many are ahead, moments, and at last the run."""
+) -> Running:
+    """Run what is asked for."""
     if session is None or strokes is None:
         raise sorry(say("open_first"))
     drawing = drawing_of(session, strokes)
@@ -136,10 +138,10 @@ def run(
             **settings,
         )
 
-    yield from _worked(session, line, work, used, picture)
+    return (yield from _worked(session, line, work, used, picture))
 
 
-def more_like(session: Session, line: Line, device: str, seed: int) -> Iterator[Any]:
+def more_like(session: Session, line: Line, device: str, seed: int) -> Running:
     """Run the chosen candidate's settings again, from it, with other seeds and less noise."""
     shown = session.visit.shown
     if shown is None:
@@ -160,7 +162,7 @@ def more_like(session: Session, line: Line, device: str, seed: int) -> Iterator[
             **settings,
         )
 
-    yield from _worked(session, line, work, shown.drawing, shown.before)
+    return (yield from _worked(session, line, work, shown.drawing, shown.before))
 
 
 def _worked(
@@ -169,22 +171,29 @@ def _worked(
     work: Callable[[Progress], Result],
     drawing: Drawing | None,
     before: Picture,
-) -> Iterator[int | Moment | Run | None]:
-    if session.job:
-        raise sorry(say("running"))
-    session.job = job = Job(work)
-    try:
-        result = yield from in_turn(job, line)
-    finally:
-        session.job = None
+) -> Running:
+    result = yield from alone(session, line, work)
     if result is None:
-        return
+        return None
     time = duration(result.seconds)
     said = say("done" if result.finished else "stopped", time=time)
     made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]))
     made.receipt = receipt(result.receipt)
     session.cards[made.number] = [card(c.picture()) for c in made.candidates]
-    yield made
+    return made
+
+
+def alone(
+    session: Session, line: Line, work: Callable[[Callable[[M], None]], R]
+) -> Generator[int | M | None, None, R | None]:
+    """Do the one job that a tab may have; as `in_turn`."""
+    if session.job:
+        raise sorry(say("running"))
+    session.job = job = Job(work)
+    try:
+        return (yield from in_turn(job, line))
+    finally:
+        session.job = None
 
 
 def in_turn(job: Job[M, R], line: Line) -> Generator[int | M | None, None, R | None]:

@@ -5,6 +5,8 @@ import gc
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 
@@ -43,6 +45,17 @@ def test_many_damaged_files_are_read_or_refused(seed, kind):
 
 def test_a_case_is_made_again_from_its_number():
     assert fuzz.case(3, 77) == fuzz.case(3, 77) != fuzz.case(4, 77)
+
+
+def test_the_samples_are_the_same_in_every_process():
+    code = (
+        "import hashlib; from inpaint.tools.fuzz_samples import sample_clips, sample_pictures;"
+        "whole = b''.join(data for _, data in (*sample_clips(), *sample_pictures()));"
+        "print(hashlib.sha256(whole).hexdigest())"
+    )
+    command = [sys.executable, "-c", code]
+    first, again = (subprocess.run(command, capture_output=True, check=True) for _ in "12")
+    assert first.stdout == again.stdout
 
 
 def test_what_breaks_a_promise_is_noticed(monkeypatch):
