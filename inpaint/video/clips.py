@@ -30,6 +30,8 @@ Native = av.VideoFrame | Picture
 
 FORMATS = "mov,mp4,matroska,webm,avi,gif,flv,mpeg,mpegts,ogg,asf,yuv4mpegpipe"
 """What is let in. FFmpeg also reads playlists, which name other files and servers."""
+MAX_SIDE = 16384
+"""Most pixels on a side of a frame, as in H.264. Some encoders take more, and a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,16 @@ def _counted(file: Path) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
 
 
+def _check_size(frame: av.VideoFrame | av.VideoCodecContext, max_pixels: int) -> None:
+    """Refuse frames that are empty, too large or too long."""
+    check_size((frame.width, frame.height), max_pixels)
+    if max(frame.width, frame.height) > MAX_SIDE:
+        raise PictureError(
+            f"This video has {frame.width} × {frame.height} pixels, and a side may have at most "
+            f"{MAX_SIDE}. Make it smaller first."
+        )
+
+
 class VideoClip:
     """The first video track of a file.
 
@@ -135,7 +147,7 @@ class VideoClip:
                 raise PictureError(f"The file '{path}' holds no video. Choose another file.")
             self.stream = videos[0]
             context = self.stream.codec_context
-            check_size((context.width, context.height), max_pixels)
+            _check_size(context, max_pixels)
             context.thread_type = "AUTO"
         except (av.FFmpegError, UnicodeError) as error:
             raise _unreadable(path, error) from error
@@ -231,7 +243,7 @@ def _decoded(
             raise _unreadable(path, error) from error
         for frame in frames:
             assert isinstance(frame, av.VideoFrame)
-            check_size((frame.width, frame.height), max_pixels)
+            _check_size(frame, max_pixels)
             yield frame
 
 

@@ -518,6 +518,7 @@ SOURCES = {
     "a list of files": (lambda folder: listed(folder), "cannot be read"),
     "cut short": (lambda folder: damaged(folder, 0.5), "cannot be read"),
     "sound alone": (lambda folder: sound_alone(folder), "no video"),
+    "too wide": (lambda folder: too_wide(folder), "at most 16384"),
 }
 
 
@@ -525,6 +526,11 @@ def listed(tmp_path):
     save_video(tmp_path / "other.mp4", panned(2))
     (tmp_path / "in.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
     return tmp_path / "in.mp4"
+
+
+def too_wide(tmp_path):
+    strip = np.zeros((32, 20000, 3), np.uint8)
+    return save_video(tmp_path / "in.mkv", [strip], codec="ffv1", format="yuv444p10le")
 
 
 def sound_alone(tmp_path):
