@@ -1,5 +1,6 @@
 """Start the page: `python app.py`. On a Hugging Face Space this file is the entry."""
 
+import gc
 import os
 import signal
 import sys
@@ -8,6 +9,8 @@ from contextlib import suppress
 # Before gradio is imported: no telemetry, no request leaves this machine.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# All that is imported stays: to look through it for garbage again and again is time lost.
+gc.disable()
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  # before torch
 
@@ -27,6 +30,7 @@ def main() -> None:
         sys.exit(f"app.py: {error}")
     except OSError as error:
         sys.exit(f"app.py: {error} Choose another port with --port.")
+    gc.enable()
     studio.warm_up(options.device)
     demo.block_thread()
 

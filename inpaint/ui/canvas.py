@@ -53,7 +53,6 @@ from __future__ import annotations
 import base64
 import io
 import secrets
-from abc import ABCMeta
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,7 +60,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.component_meta import ComponentMeta, updateable
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -157,15 +155,7 @@ def rough_strokes(event: gr.EventData) -> Strokes:
         raise gr.Error(str(error), print_exception=False) from None
 
 
-class _WithoutStub(ComponentMeta):
-    """Gradio's metaclass, except that it writes no `.pyi` file beside the source."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
-        attrs["__init__"] = updateable(attrs["__init__"])  # type: ignore[no-untyped-call]
-        return ABCMeta.__new__(cls, name, bases, attrs)
-
-
-class MaskCanvas(gr.HTML, metaclass=_WithoutStub):
+class MaskCanvas(gr.HTML):
     """A picture to paint a mask on. Value in: `Sheet` or None; value out: `Strokes` or None.
 
     Parameters

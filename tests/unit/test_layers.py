@@ -161,6 +161,40 @@ def test_the_page_opens_before_torch_is_there():
     assert not loaded & {"torch", "diffusers", "transformers", "inpaint.editing"}
 
 
+STUBS = """
+import sys
+opened = set()
+sys.addaudithook(lambda event, values: event == "open" and opened.add(str(values[0])))
+import {0}
+print(sum(name.endswith(".pyi") for name in opened), {0}.__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "module, writes",
+    [("gradio", True), ("inpaint.ui.serving", False), ("app", False)],
+)
+def test_gradio_writes_no_stubs_for_the_page_to_wait_for(module, writes):
+    done = subprocess.run(
+        [sys.executable, "-c", STUBS.format(module)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    count, name = done.stdout.split()
+    # Where it writes none by itself, `inpaint.ui` need not keep it from that.
+    assert name == module and (int(count) > 0) == writes
+
+
+def test_stubs_rest_where_gradio_was_imported_first():
+    code = "import gradio.component_meta as m, inpaint.ui; print(m.create_or_modify_pyi())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent
+    )
+    assert done.stdout == "None\n", done.stderr
+
+
 def test_the_package_offers_what_it_lists():
     for name in inpaint.__all__:
         assert getattr(inpaint, name).__name__ == name
