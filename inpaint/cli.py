@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict, fields
@@ -36,12 +37,30 @@ EXAMPLE = "example: python -m inpaint fill photo.jpg --mask mask.png -o filled.p
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; bad input ends in one sentence on standard error and exit status 2."""
+    """Run a command; bad input ends in one sentence on standard error and exit status 2.
+
+    One whose reader is gone, as behind `| head`, ends silently with the status of other programs.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            print(end="", flush=True)  # else Python does it, beyond this, and complains
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # Python flushes them once more
+            os.dup2(nowhere, stream)
+        return 141
+
+
+def _run(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     # A closed terminal or `kill` ends the work as Ctrl+C does, through the same clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.command(options))
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, MemoryError) as error:
         print(f"inpaint: {error}", file=sys.stderr)
         return 2

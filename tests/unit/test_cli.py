@@ -261,3 +261,27 @@ def test_a_clip_is_filled_frame_by_frame(capsys, tmp_path):
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["0.png", "1.png"]
     assert main(["video", "none.mp4", "--mask", "mask.png", "-o", "x.mp4"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command, stream, unbuffered",
+    [
+        ("--help", "stdout", ""),
+        ("doctor", "stdout", ""),
+        ("doctor", "stdout", "1"),
+        ("fill in.png --mask mask.png -o out.png --steps 1 --json", "stdout", ""),
+        ("fill none.png --mask mask.png -o out.png", "stderr", ""),
+    ],
+)
+def test_a_closed_pipe_ends_a_command_silently(command, stream, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
+    done = subprocess.run(
+        [sys.executable, "-m", "inpaint", *command.split()],
+        **streams,
+        env={**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered},
+    )
+    os.close(writer)
+    assert not done.stdout and not done.stderr
+    assert done.returncode == 141
