@@ -1,42 +1,49 @@
-"""`blend`: two denoisers as one, each trusted as far as it was found to be right.
+"""`blend`: the picture's own patches, and a trained network where a hole is narrow.
 
-Both estimate the same x0. Taken as independent with Gaussian errors of variance e², their product
-has the mean (D₁/e₁² + D₂/e₂²) / (1/e₁² + 1/e₂²). The variances depend on the noise.
-
-Only `evaluate` offers it: with the network shipped so far it beats neither of the two.
+What surrounds a narrow hole tells nearly all of it, so the mean of what may be there, E[x0|known],
+is close to the truth, and a network gives it in one evaluation at the noisiest level. The mean of a
+wide hole is a blur: there the patches decide, on the coarse levels too, where all holes are narrow
+(the network was tried there: it made wide strokes smoother than the picture).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
+import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from inpaint.denoiser import Denoiser
+from inpaint.denoiser import Denoiser, padder
+from inpaint.filling import Filler, Pyramid
+from inpaint.layers import Layers
+from inpaint.regions import tiles
 from inpaint.selfpatch import PatchLevel, SelfModel
 
-NOISE = (0.1, 0.3, 1.0, 3.0, 10.0)
-PATCHES = (0.0206, 0.0209, 0.0253, 0.0506, 0.1097)
-NETWORK = (0.0029, 0.0082, 0.0192, 0.0403, 0.0704)
-"""Mean square errors, in [-1, 1], of `self` and `photo` at noise s/a, measured in holes of
-photographs that were noised; `python -m inpaint.tools.blend_fit FOLDER` prints them."""
+TRUST = 0.6
+"""How much the network counts in a narrow hole, [0, 1]; more is smoother and hardly closer."""
+NARROW, WIDE = 3, 6
+"""Radii in pixels of holes up to which it counts in full, and from which it no longer does."""
+NOISIEST = 999
+"""The last timestep, where x0 = −v."""
+SIDE, CONTEXT = 256, 32
+"""Pixels of the tiles that the network sees, and around them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlendModel:
-    """The product of `self` and a network over pixels; see `inpaint.filling.Model`."""
+    """`self` and a network for narrow holes as one; see `inpaint.filling.Model`."""
 
     patches: SelfModel
-    network: Any
+    network: Layers
     refine: float = 0.35
     batch: int | None = 1
 
     @property
     def tile(self) -> int:
-        """As large as the patches allow: the network is convolutional."""
+        """As large as the patches allow."""
         return self.patches.tile
 
     def context(self, side: int) -> int:
@@ -48,23 +55,45 @@ class BlendModel:
         return self.patches.halvings(mask)
 
     def level(
-        self, known: Tensor, mask: Tensor, guess: Tensor, coarser: BlendLevel | None
+        self,
+        known: Tensor,
+        mask: Tensor,
+        guess: Tensor,
+        coarser: BlendLevel | None,
+        halved: int = 0,
     ) -> BlendLevel:
-        """Prepare both."""
-        own = self.patches.level(known, mask, guess, coarser.patches if coarser else None)
-        return BlendLevel(own, self.network)
+        """Prepare the patches, and let the network look at a picture in its own size."""
+        own = self.patches.level(known, mask, guess, coarser.patches if coarser else None, halved)
+        trust = TRUST * (torch.zeros_like(mask) if halved else narrowness(mask))
+        mean = known.clone()
+        for region in tiles((trust > 0).float(), SIDE, CONTEXT):
+            fill = self.fill(region.crop(known), region.crop(mask))
+            here = region.core_mask() * region.crop(trust) > 0
+            region.crop(mean).copy_(torch.where(here, fill, region.crop(mean)))
+        return BlendLevel(own, mean, trust)
+
+    @torch.no_grad()
+    def fill(self, known: Tensor, mask: Tensor) -> Tensor:
+        """Estimate a tile, (1, 3, h, w), from its known pixels, and within their range nearby."""
+        height, width = known.shape[-2:]
+        pad = padder(height, width, 2 ** len(self.network.down))
+        seen = pad(torch.cat([torch.zeros_like(known), known * (1 - mask), mask], dim=1))
+        v = self.network.predict(seen.to(self.network.head.weight.device), NOISIEST)
+        low, high = _range_around(known, mask)
+        return (-v[..., :height, :width].to(known)).clamp(low, high)
 
     def work(self, mask: Tensor) -> float:
-        """Multiply-adds of both."""
-        return float(self.patches.work(mask) + self.network.work(mask))
+        """Multiply-adds of the patches; one evaluation of the network is little beside them."""
+        return float(self.patches.work(mask))
 
 
 @dataclass(frozen=True, slots=True)
 class BlendLevel:
-    """A level of a `BlendModel`."""
+    """A level of a `BlendModel`: what the network says, (1, 3, H, W), and how much it counts."""
 
     patches: PatchLevel
-    network: Any
+    mean: Tensor
+    trust: Tensor
 
     @property
     def guess(self) -> Tensor:
@@ -72,20 +101,35 @@ class BlendLevel:
         return self.patches.guess
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
-        """Return the product of the two denoisers of a tile."""
+        """Return the estimate of both."""
         own = self.patches.denoiser(known, mask)
-        trained: Denoiser = self.network.pipeline.denoiser(known, mask)
-
-        def denoise(x: Tensor, level: float) -> Tensor:
-            share = network_share(level)
-            return share * trained(x, level) + (1 - share) * own(x, level)
-
-        return denoise
+        return lambda x, level: torch.lerp(own(x, level), self.mean, self.trust)
 
 
-def network_share(level: float) -> float:
-    """Return how much the network's estimate counts at a level ᾱ, in [0, 1]."""
-    noise = math.log(math.sqrt((1 - level) / max(level, 1e-12)) + 1e-12)
-    at = np.log(NOISE)
-    own, trained = (float(np.interp(noise, at, errors)) for errors in (PATCHES, NETWORK))
-    return own / (own + trained)
+def narrowness(mask: Tensor) -> Tensor:
+    """Tell how narrow the hole is at each of its pixels: 1 up to `NARROW`, 0 from `WIDE`.
+
+    By the radius of the largest disc within the hole that covers the pixel (local thickness,
+    Hildebrand & Rüegsegger 1997). (1, 1, H, W), 1 = hole -> the same, 0 outside.
+    """
+    hole = (mask[0, 0] > 0).to(torch.uint8).numpy()
+    left = (WIDE - NARROW) * hole
+    for radius in range(NARROW + 1, WIDE + 1):
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        left -= cv2.morphologyEx(hole, cv2.MORPH_OPEN, disc)
+    return torch.from_numpy(left / np.float32(WIDE - NARROW))[None, None]
+
+
+def _range_around(known: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the least and the largest known value near each pixel, as far as a hole is narrow."""
+    side = 4 * WIDE + 1
+    nowhere = torch.where(mask > 0, -torch.inf, 0.0)
+    low, high = (F.max_pool2d(x + nowhere, side, 1, side // 2) for x in (-known, known))
+    return -low, high
+
+
+def patches_alone(filler: Filler) -> Filler:
+    """Return the filler without the network beside its patches."""
+    if isinstance(filler, Pyramid) and isinstance(filler.model, BlendModel):
+        return Pyramid(filler.model.patches)
+    return filler

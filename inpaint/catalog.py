@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from inpaint import holding, hub
+from inpaint import holding, hub, layers
 from inpaint.blend import BlendModel
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device, is_out_of_memory
@@ -70,7 +72,12 @@ class PixelModel:
         return count
 
     def level(
-        self, known: Tensor, mask: Tensor, guess: Tensor, coarser: PixelLevel | None
+        self,
+        known: Tensor,
+        mask: Tensor,
+        guess: Tensor,
+        coarser: PixelLevel | None,
+        halved: int = 0,
     ) -> PixelLevel:
         """Return a level; the network needs no preparation."""
         return PixelLevel(guess, self.pipeline.denoiser)
@@ -119,8 +126,6 @@ def _resolved(name: str, device: Device, progress: hub.Progress) -> Callable[[],
     spec = listed().get(name)
     if name == "self":
         return lambda: Loaded(Pyramid(SelfModel()))
-    if name == "blend":
-        return partial(_blend, device)
     if spec is not None:
         return partial(load_folder, device=device, spec=spec, **_folders(spec, progress))
     if os.path.isdir(name):  # unlike Path.is_dir false, not an error, for a name too long
@@ -141,12 +146,6 @@ def _folders(spec: ModelSpec, progress: hub.Progress) -> dict[str, Path]:
         raise ModelError(str(error)) from error
 
 
-def _blend(device: Device) -> Loaded:
-    folder = Path(MODELS["photo"].repository)
-    model = BlendModel(SelfModel(), _pixel_model(folder, device))
-    return Loaded(Pyramid(model), _weights_digest(folder))
-
-
 def load_folder(
     folder: Path,
     device: Device,
@@ -156,12 +155,15 @@ def load_folder(
 ) -> Loaded:
     """Load a folder in diffusers' layout, safetensors only, by the class that it names.
 
-    A network over pixels, alone or in a pipeline, gets our samplers, and a pipeline over latents
-    is called as diffusers has it.
+    A network over pixels, alone or in a pipeline, gets our samplers, and the patches of `self`
+    beside it where it is trained for narrow holes; a pipeline over latents is called as diffusers
+    has it.
     """
     if not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
         raise ModelError(f"{folder} holds no model: it has no model_index.json.")
     _check_sums(folder)
+    if _is_narrow(folder):
+        return Loaded(Pyramid(_blend(folder, device)), _weights_digest(folder))
     # Imported here: diffusers takes seconds to import, and `self` does without.
     from inpaint.latent.loading import class_of, load_pipeline
 
@@ -187,6 +189,25 @@ def load_folder(
             raise
         raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
     return Loaded(filler, _weights_digest(folder), hub.revision(folder))
+
+
+def _is_narrow(folder: Path) -> bool:
+    """Say whether a folder holds a network of ours for narrow holes."""
+    config = folder / "unet" / "config.json"
+    with suppress(OSError, ValueError):
+        return bool(json.loads(config.read_text("utf-8")).get("narrow"))
+    return False
+
+
+def _blend(folder: Path, device: Device) -> BlendModel:
+    """Put patches beside it; neither needs diffusers."""
+    try:
+        network = layers.load(folder).to(device.name)
+    except Exception as error:  # torch and safetensors raise several kinds
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
+    return BlendModel(SelfModel(), network)
 
 
 NETWORKS = ("UNet2DModel", "InpaintUNet")

@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model on a folder of photographs")
     train.add_argument("--data", required=True, type=Path, help="a folder of photographs")
-    train.add_argument("--preset", default="tiny", help="tiny or base (%(default)s)")
+    train.add_argument("--preset", default="tiny", help="tiny, narrow or base (%(default)s)")
     train.add_argument("--minutes", required=True, type=float, help="how long to train")
     train.add_argument("--out", required=True, type=Path, help="the folder to write the model to")
     train.add_argument("--init-from", type=Path, help="a model folder whose weights to start from")
@@ -330,7 +330,7 @@ def _say_download(settings: dict[str, Any]) -> None:
     """Say what the model's first run downloads, before it does."""
     from inpaint.models import listed
 
-    spec = listed().get(settings.get("model", "self"))
+    spec = listed().get(settings.get("model", Settings().model))
     if spec is not None and spec.download and not spec.here():
         print(f"inpaint: {spec.absence()}", file=sys.stderr, flush=True)
 

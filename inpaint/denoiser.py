@@ -114,7 +114,9 @@ def unet_denoiser(
         raise ValueError("guidance needs a network that sees the known pixels (7 channels)")
 
     height, width = known.shape[-2:]
-    pad = _padder(height, width, unet)
+    config = unet.config
+    halvings = len(config["channels"] if "channels" in config else config["block_out_channels"][1:])
+    pad = padder(height, width, max(16, 2**halvings))
     alphas_cumprod = scheduler.alphas_cumprod.detach().double().cpu()
     least = float(alphas_cumprod[alphas_cumprod > 0].min())
     whole_timesteps = unet.config.get("time_embedding_type") == "learned"
@@ -159,11 +161,8 @@ def clean(kind: str, x: Tensor, out: Tensor, level: float) -> Tensor:
     return out
 
 
-def _padder(height: int, width: int, unet: Any) -> Callable[[Tensor], Tensor]:
-    """Extend pictures to the right and below to sides that the network can halve."""
-    config = unet.config
-    halvings = len(config["channels"] if "channels" in config else config["block_out_channels"][1:])
-    multiple = max(16, 2**halvings)
+def padder(height: int, width: int, multiple: int) -> Callable[[Tensor], Tensor]:
+    """Extend pictures to the right and below to multiples, sides that a network can halve."""
     right, below = -width % multiple, -height % multiple
     mode = "reflect" if right < width and below < height else "replicate"
     return lambda x: F.pad(x, (0, right, 0, below), mode=mode)

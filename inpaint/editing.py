@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inpaint import devices, filling, masks, pictures
+from inpaint.blend import patches_alone
 from inpaint.catalog import Loaded, load
 from inpaint.filling import Step, Stopped
 from inpaint.models import listed
@@ -301,8 +302,10 @@ class _Work:
 
 def _filler(loaded: Loaded, request: Request) -> filling.Filler:
     """Return what works on a request: the model's filler, or what the task makes of it."""
-    own = PREPARE[request.settings.task].filler
-    return own(loaded.filler, request) if own else loaded.filler
+    filler, own = loaded.filler, PREPARE[request.settings.task].filler
+    if own or request.settings.strength < 1:
+        filler = patches_alone(filler)  # its network sees nothing of what is to be kept
+    return own(filler, request) if own else filler
 
 
 def _split(regions: list[Region], most: int) -> Iterator[list[Region]]:

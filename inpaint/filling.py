@@ -62,8 +62,13 @@ class Model(Protocol[L]):
     def halvings(self, mask: Tensor) -> int:
         """How often to halve a (1, 1, H, W) mask before the first fill."""
 
-    def level(self, known: Tensor, mask: Tensor, guess: Tensor, coarser: L | None) -> L:
-        """Prepare a level: known (1 or B, 3, H, W), mask (1 or B, 1, H, W), guess (B, 3, H, W)."""
+    def level(
+        self, known: Tensor, mask: Tensor, guess: Tensor, coarser: L | None, halved: int = 0
+    ) -> L:
+        """Prepare a level: known (1 or B, 3, H, W), mask (1 or B, 1, H, W), guess (B, 3, H, W).
+
+        `halved` is how often the picture was halved for it.
+        """
 
     def work(self, mask: Tensor) -> float:
         """Arithmetic of one evaluation on a (1, 1, h, w) tile, in multiply-adds."""
@@ -227,7 +232,7 @@ def fill(
     known, holes = pyramid[level]
     # A shrunken guide's rim mixes in the holes; the known pixels' does not.
     x = torch.where(holes > 0, guide, known).expand(len(seeds), -1, -1, -1).clone()
-    prepared = model.level(known, holes, x, None)
+    prepared = model.level(known, holes, x, None, level)
     left = holes
     try:
         for now in passes:
@@ -236,7 +241,7 @@ def fill(
                 known, holes = pyramid[level]
                 finer = enlarge(x, (known.shape[-1], known.shape[-2]))
                 finer = torch.where(holes > 0, finer, known)
-                prepared = model.level(known, holes, finer, prepared)
+                prepared = model.level(known, holes, finer, prepared, level)
                 x, left = prepared.guess, holes
             region = now.region
             window, hole = region.crop(x).clone(), region.crop(left).clone()

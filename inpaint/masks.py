@@ -278,10 +278,15 @@ FAMILIES = {
     "line": 0.08,
     "inverted": 0.05,
     "full": 0.20,
+    "narrow": 0.0,
 }
 
 
-def random_mask(rng: np.random.Generator, size: Size, family: str | None = None) -> np.ndarray:
+def random_mask(
+    rng: np.random.Generator,
+    size: Size,
+    family: str | None = None,
+) -> np.ndarray:
     """Draw a training mask: wide and thin strokes, boxes, halves and frames, lines, inverted, full.
 
     The wide and thin strokes follow LaMa (Suvorov et al. 2022, section 3.3), scaled to the window.
@@ -293,7 +298,8 @@ def random_mask(rng: np.random.Generator, size: Size, family: str | None = None)
     size
         (width, height), at least 8 each.
     family
-        One of `FAMILIES`; by default drawn with its frequency there.
+        One of `FAMILIES`; by default drawn with its frequency there. "narrow" is many strokes,
+        lines and specks at once, for networks that learn nothing else.
 
     Returns
     -------
@@ -334,6 +340,14 @@ def _random_strokes(rng: np.random.Generator, size: Size, family: str) -> list[S
     if family == "line":
         radii = np.maximum(0.75, rng.uniform(0.003, 0.015, rng.integers(1, 6)) * side)
         return [_line(rng, window, radius) for radius in radii]
+    if family == "narrow":
+        sizes = np.maximum(0.75, 0.005 * 6 ** rng.random(60) * side).tolist()
+        walks = [
+            walk(sizes.pop(), int(rng.integers(3, 12)), 0.25) for _ in range(rng.integers(2, 11))
+        ]
+        lines = [_line(rng, window, sizes.pop()) for _ in range(rng.integers(0, 7))]
+        places = rng.uniform(0, 1, (rng.integers(0, 40), 2)) * window
+        return [*walks, *lines, *(_stroke("brush", [place], sizes.pop()) for place in places)]
     if family == "box":
         count = int(rng.integers(1, 4))
         spans = rng.uniform(0.12, 0.6, (count, 2)) * window

@@ -165,6 +165,12 @@ MODELS: dict[str, ModelSpec] = {
         title="Self",
         tip="Learns from this picture alone: its own textures, in any kind of picture.",
     ),
+    "blend": ModelSpec(
+        title="Blend",
+        tip="Self, and a small network that closes narrow holes: scratches, wires, text.",
+        repository=str(SHIPPED.with_name("narrow")),
+        licence="MIT",
+    ),
     "photo": ModelSpec(
         title="Photo (experimental)",
         tip="A network trained for an hour on two CPU cores: for thin holes; wide ones turn noisy.",

@@ -358,7 +358,7 @@ def _created(request: Request) -> Prepared:
 
 def _restyled(request: Request) -> Prepared:
     """Start from the picture in the colours of the style."""
-    if request.guide is None and request.settings.model == "self":
+    if request.guide is None and request.settings.model in ("self", "blend"):
         raise ValueError("Give a second picture that shows the style, or choose a model that does.")
     prepared = _created(request)
     if request.guide is None:

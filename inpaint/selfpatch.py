@@ -121,7 +121,12 @@ class SelfModel:
         return most
 
     def level(
-        self, known: Tensor, mask: Tensor, guess: Tensor, coarser: PatchLevel | None
+        self,
+        known: Tensor,
+        mask: Tensor,
+        guess: Tensor,
+        coarser: PatchLevel | None,
+        halved: int = 0,
     ) -> PatchLevel:
         """Prepare a level from its own known patches and the coarser level's matches."""
         if self.source is None:

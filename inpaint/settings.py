@@ -97,7 +97,7 @@ class Settings:
         default="fill", metadata=_text("Task", "What is to be done.", _NAME)
     )  # of `inpaint.tasks.TASKS`
     model: str = field(
-        default="self",
+        default="blend",
         metadata=_text("Model", "A model of the list, or a folder that holds one.", _NAME),
     )
     sampler: str = field(

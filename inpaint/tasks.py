@@ -162,8 +162,10 @@ def settled(values: Mapping[str, Any]) -> Settings:
     model = chosen.get("model")
     suited = models.defaults(model) if isinstance(model, str) else {}
     settings = Settings.of(**{**suited, **chosen})
-    if TASKS[name].restores and settings.model == "self":
-        raise ValueError(f"self can only fill holes; {name} needs a network, such as restore")
+    if TASKS[name].restores and settings.model in ("self", "blend"):
+        raise ValueError(
+            f"{settings.model} can only fill holes; {name} needs a network, such as restore"
+        )
     if TASKS[name].restores and settings.sampler not in PROJECTING:
         raise ValueError(
             f"{settings.sampler} can only fill holes; choose {', '.join(PROJECTING)} to {name}"

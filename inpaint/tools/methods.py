@@ -27,7 +27,6 @@ SAMPLES = 4
 """Fills of each crop by a method that draws them."""
 FEW = 8
 """Crops for a method that takes minutes for each."""
-BLEND = ("blend",) if listed()["photo"].here() else ()
 PEERS = ("telea", "ns", "biharmonic", "patchmatch")
 REPAINTS = ("repaint", "repaint-short")
 
@@ -76,7 +75,7 @@ def methods(names: Sequence[str], model: str | None, size: int) -> list[Method]:
     if model is not None and model not in ours:
         ours.append(model)
     network = model if model is not None and model != "self" else "photo"
-    known = [*ours, *BLEND, *PEERS, *(REPAINTS if network in ours else ())]
+    known = [*ours, *PEERS, *(REPAINTS if network in ours else ())]
     for name in names:
         if name in REPAINTS and name not in known:
             raise ValueError(f"{name} needs a network; name one with --model.")

@@ -14,7 +14,10 @@ MANIFEST = "MANIFEST.csv"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come; `loss` is the training loss, `held_out` that of unseen pictures."""
+    """How far a run has come; `loss` is the training loss, `held_out` that of unseen pictures.
+
+    `loss_text` says what the loss is.
+    """
 
     step: int
     images: int
@@ -24,6 +27,7 @@ class Progress:
     loss: float
     held_out: float | None
     origin: str
+    loss_text: str
 
 
 def credits(data: Path, used: list[Path]) -> tuple[Counter[str], list[str]]:
@@ -84,7 +88,7 @@ with `inpaint.pipeline.InpaintPipeline.from_pretrained`.
 | noise | the lower {settings.noisiest:.0%} of the schedule |
 | learning rate | {settings.learning_rate:g} at its peak, AdamW, cosine decay |
 | averaging | EMA, half-life up to {settings.ema_images:,.0f} images |
-| loss | L2 of v; levels: min-SNR 5 with a floor; hole 1, known pixels 0.1 |
+| loss | {progress.loss_text} |
 | seed | {settings.seed} |
 | training loss | {progress.loss:.4f} |
 | held-out loss (averaged weights) | {held_out} |

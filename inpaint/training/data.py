@@ -113,9 +113,15 @@ class Crops(Dataset[tuple[np.ndarray, np.ndarray]]):
     """
 
     def __init__(
-        self, photographs: Photographs, size: int, seed: int, whole: float | None = None
+        self,
+        photographs: Photographs,
+        size: int,
+        seed: int,
+        whole: float | None = None,
+        narrow: bool = False,
     ) -> None:
-        self.photographs, self.size, self.seed, self.whole = photographs, size, seed, whole
+        self.photographs, self.size, self.seed = photographs, size, seed
+        self.whole, self.narrow = whole, narrow
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a crop, (3, S, S) uint8, and a mask, (1, S, S) bool, True = repaint."""
@@ -130,7 +136,9 @@ class Crops(Dataset[tuple[np.ndarray, np.ndarray]]):
         crop = np.asarray(square.resize((self.size, self.size), Image.Resampling.LANCZOS))
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
-        family = "full" if self.whole is not None and rng.random() < self.whole else None
+        family = "narrow" if self.narrow else None
+        if self.whole is not None and rng.random() < self.whole:
+            family = "full"
         mask = random_mask(rng, (self.size, self.size), family)
         return np.ascontiguousarray(crop.transpose(2, 0, 1)), mask[None]
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from inpaint.training.checkpoint import (
     weight_hashes,
 )
 from inpaint.training.data import Crops, Photographs, batches, load_photographs
-from inpaint.training.loss import inpaint_loss, random_timesteps, training_scheduler
+from inpaint.training.loss import inpaint_loss, narrow_loss, random_timesteps, training_scheduler
 from inpaint.training.samples import fixed_loss, save_sheet, to_unit
 from inpaint.training.session import Machine, device_name, learning_rate, stop_signals
 from inpaint.training.settings import TrainSettings
@@ -36,6 +37,8 @@ from inpaint.unet import PRESETS, InpaintUNet
 log = logging.getLogger(__name__)
 
 BETAS, WEIGHT_DECAY, CLIP = (0.9, 0.95), 0.01, 1.0
+LOSS = "L2 of v; levels: min-SNR 5 with a floor; hole 1, known pixels 0.1"
+NARROW_LOSS = "logarithm of each crop's mean square error in the hole, told by no noise"
 LOOK_EVERY = 10  # steps between readings of the loss, each of which waits for the device
 
 
@@ -85,14 +88,6 @@ class Run:
         self.accelerator = Accelerator(mixed_precision="no")  # autocast is ours, around the loss
         self.device: torch.device = self.accelerator.device
         self.how = Machine.of(settings, self.device)
-        self.crops = Crops(photographs, settings.crop, settings.seed, settings.whole)
-        # Unseen pictures where there are any, under another seed in any case.
-        self.watched = Crops(
-            held_out if len(held_out) else photographs,
-            settings.crop,
-            settings.seed + 1,
-            settings.whole,
-        )
         self.has_held_out = len(held_out) > 0
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
         self.held_out: float | None = None
@@ -102,6 +97,12 @@ class Run:
         torch.manual_seed(settings.seed)
         state = load_state(settings.out) if settings.resume else None
         self.unet = self._network(state)
+        self.narrow: bool = self.unet.config.narrow
+        crops = partial(Crops, size=settings.crop, whole=settings.whole, narrow=self.narrow)
+        self.crops = crops(photographs, seed=settings.seed)
+        # Unseen pictures where there are any, under another seed in any case.
+        watched = held_out if len(held_out) else photographs
+        self.watched = crops(watched, seed=settings.seed + 1)
         self.optimizer = torch.optim.AdamW(
             self.unet.parameters(), betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True
         )
@@ -225,7 +226,10 @@ class Run:
 
         for group in self.prepared.param_groups:
             group["lr"] = learning_rate(self.settings, self.done())
-        loss = inpaint_loss(predict, x0, mask, eps, t, alphas_cumprod)
+        if self.narrow:
+            loss = narrow_loss(predict, x0, mask)
+        else:
+            loss = inpaint_loss(predict, x0, mask, eps, t, alphas_cumprod)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.unet.parameters(), CLIP)
         self.prepared.step()
@@ -244,6 +248,7 @@ class Run:
             loss=self.loss,
             held_out=self.held_out,
             origin=self.origin,
+            loss_text=NARROW_LOSS if self.narrow else LOSS,
         )
 
     def save(self) -> None:
@@ -256,7 +261,8 @@ class Run:
         averaged.to(memory_format=torch.channels_last)
         save_model(averaged, out)
         if self.has_held_out:
-            self.held_out = fixed_loss(averaged, self.watched, self.settings.noisiest)
+            noisiest = self.settings.noisiest
+            self.held_out = fixed_loss(averaged, self.watched, noisiest)
         if self.step:
             noisiest = self.settings.noisiest
             save_sheet(averaged, self.watched, out / "samples" / f"{self.step:07d}.png", noisiest)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 STEPS = 1000
 GAMMA = 5.0  # min-SNR's clip: Hang et al. 2023, section 3.4
+LEAST = 1e-5  # mean square error that counts as none, in [-1, 1]
 OUTSIDE = 0.1  # weight of known pixels, which the sampler overwrites anyway
 
 
@@ -86,3 +87,20 @@ def inpaint_loss(
     error = (m * (v_hat.float() - v_target(x0, eps, abar)) ** 2).sum(dim=(1, 2, 3))
     per_value = error / (x0.shape[1] * m.sum(dim=(1, 2, 3)))
     return (level_weight(abar).flatten() * per_value).mean()
+
+
+def narrow_loss(predict: Callable[[Tensor, Tensor], Tensor], x0: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean over crops of ln(mean square error in the hole), of x0 told by no noise.
+
+    At the last level x tells nothing, and v̂ = −x̂0. The network sees zeros in its place, and each
+    crop counts by the decibels that it gains, so that busy ones do not outvote the rest.
+
+    Parameters
+    ----------
+    predict, x0, mask
+        As in `inpaint_loss`.
+    """
+    t = torch.full((len(x0),), STEPS - 1, device=x0.device)
+    v_hat = predict(torch.cat([torch.zeros_like(x0), x0 * (1 - mask), mask], dim=1), t)
+    error = (mask * (v_hat.float() + x0) ** 2).sum(dim=(1, 2, 3))
+    return (error / (x0.shape[1] * mask.sum(dim=(1, 2, 3))) + LEAST).log().mean()

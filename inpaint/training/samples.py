@@ -16,7 +16,7 @@ from inpaint.samplers import ddim, start
 from inpaint.schedule import cosine_levels
 from inpaint.training.checkpoint import in_one_step
 from inpaint.training.data import Crops
-from inpaint.training.loss import STEPS, inpaint_loss, training_scheduler
+from inpaint.training.loss import STEPS, inpaint_loss, narrow_loss, training_scheduler
 from inpaint.unet import InpaintUNet
 
 FAMILIES = ("thin", "line", "box", "wide", "half", "wide", "box", "inverted")
@@ -29,7 +29,11 @@ def to_unit(crops: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fixed_loss(
-    unet: InpaintUNet, crops: Crops, noisiest: float = 1.0, count: int = 128, batch: int = 32
+    unet: InpaintUNet,
+    crops: Crops,
+    noisiest: float = 1.0,
+    count: int = 128,
+    batch: int = 32,
 ) -> float:
     """Return the loss over `count` crops whose noise and levels never change."""
     device = unet.device
@@ -44,7 +48,11 @@ def fixed_loss(
         # Stride through the levels, so that each batch holds early and late ones.
         steps = t[first // batch :: count // batch].long().to(device)
         predict = lambda x, t: unet(x, t).sample  # noqa: E731
-        loss = inpaint_loss(predict, x0, masks.to(device).float(), eps, steps, alphas_cumprod)
+        mask = masks.to(device).float()
+        if unet.config.narrow:
+            loss = narrow_loss(predict, x0, mask)
+        else:
+            loss = inpaint_loss(predict, x0, mask, eps, steps, alphas_cumprod)
         losses.append(float(loss))
     return float(np.mean(losses))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inpaint.pictures import MAX_PIXELS
-from inpaint.settings import DEVICES
+from inpaint.settings import DEVICES, Settings
 
 ALONE = ("127.0.0.1", "localhost", "::1")
 """Addresses that no other machine can reach."""
@@ -39,7 +39,9 @@ class Options:
     share: bool = _row(False, "a public link, through Gradio's servers")
     auth: str = _row("", "`USER:PASSWORD`, or a file with such a line for each user")
     device: str = _row("auto", f"what computes: {', '.join(DEVICES)}", choices=DEVICES)
-    model: str = _row("self", "model that is chosen at first, a name of `python -m inpaint doctor`")
+    model: str = _row(
+        Settings().model, "model that is chosen at first, a name of `python -m inpaint doctor`"
+    )
     downloads: str = _row(
         "local",
         "models of the hub: `all`: whoever uses the page may download them, `none`: nobody, "

@@ -9,6 +9,7 @@ import gradio as gr
 
 from inpaint import models, pictures
 from inpaint.masks import Strokes
+from inpaint.settings import Settings
 from inpaint.ui import address, controls, opening
 from inpaint.ui.api import wire_api
 from inpaint.ui.canvas import added, rough_strokes, uploaded_file
@@ -201,7 +202,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
 
     def on_load(remembered: dict[str, Any] | None, request: gr.Request) -> Updates:
         captions = {} if language() == "en" else {parts.shelf: gr.update(value=shelf())}
-        if not request.query_params and not remembered and options.model == "self":
+        if not request.query_params and not remembered and options.model == Settings().model:
             # A visitor who is quick has changed something meanwhile.
             return nothing(parts) | captions
         kept = {"model": options.model, **(remembered or {})}

@@ -125,7 +125,7 @@ def test_the_last_model_stays_and_another_lets_it_go(folder):
 @pytest.mark.parametrize("name", ["nothing", "x" * 900, "../x\0y", " "])
 def test_what_is_no_model_is_told_what_is(name):
     with pytest.raises(
-        ModelError, match="^There is no model .*; choose self, photo, .* or give a fo"
+        ModelError, match="^There is no model .*; choose self, blend, .* or give a fo"
     ):
         load(name, CPU)
 
@@ -387,7 +387,7 @@ def test_a_prompt_that_nobody_reads_is_told(latent):
     mask[8:12, 8:12] = True
     wanted = {"prompt": "a red cat", "steps": 1, "device": "cpu"}
     (note,) = edit(np.zeros((20, 20, 3), np.uint8), mask, **wanted).notes
-    assert note == "The model self reads no prompt, so it was left out."
+    assert note == "The model blend reads no prompt, so it was left out."
     pixels = np.zeros((20, 20, 3), np.uint8)
     assert not edit(pixels, mask, model=str(latent), **wanted).notes
 

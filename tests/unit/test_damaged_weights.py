@@ -15,7 +15,7 @@ from inpaint.models import MODELS, ModelError
 
 CPU = pick("cpu")
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
-SHIPPED = [name for name in ("photo", "restore") if MODELS[name].here()]
+SHIPPED = [name for name in ("blend", "photo", "restore") if MODELS[name].here()]
 
 
 class Canary:

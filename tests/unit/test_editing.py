@@ -450,7 +450,7 @@ def test_a_broken_folder_is_told_in_a_line(tmp_path):
 
 
 def test_the_shipped_model_is_listed():
-    assert list(MODELS)[:3] == ["self", "photo", "restore"] and MODELS["self"].here()
+    assert list(MODELS)[:3] == ["self", "blend", "photo"] and MODELS["self"].here()
 
 
 @pytest.mark.parametrize("mask", [MASK & False, np.zeros((3, 3), np.uint8)])

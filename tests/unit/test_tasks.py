@@ -88,7 +88,7 @@ def test_extend_wants_to_know_how_far():
 def test_a_model_decides_what_user_and_task_leave_open():
     assert settled({"model": "faces"}).sampler == "repaint"
     assert settled({"model": "faces", "sampler": "ddnm"}).sampler == "ddnm"
-    assert settled({"model": "self"}) == settled({})
+    assert settled({"model": "blend"}) == settled({})
 
 
 def test_models_and_tasks_fit_together():

@@ -21,9 +21,11 @@ from inpaint.training.card import credits
 from inpaint.training.checkpoint import load_state, save_model, weight_hashes
 from inpaint.training.data import Crops, batches, load_photographs
 from inpaint.training.loss import (
+    LEAST,
     STEPS,
     inpaint_loss,
     level_weight,
+    narrow_loss,
     noised,
     random_timesteps,
     training_scheduler,
@@ -143,6 +145,44 @@ def test_timesteps_cover_the_schedule_evenly():
     for share in t.float().T / STEPS:  # each place of the batch sees all levels
         assert abs(share.mean() - 0.5) < 0.05 and share.std() > 0.25
     assert (t.sort(dim=1).values.diff(dim=1) >= STEPS // 8).all()
+
+
+# Narrow holes
+
+
+def test_the_narrow_loss_equals_its_equation():
+    """The logarithm of each crop's mean square error in its hole; the rest counts nothing."""
+    x0, mask = torch.zeros(2, 3, 8, 8), torch.zeros(2, 1, 8, 8)
+    mask[0, :, 2:4, 2:4] = mask[1, :, :2] = 1
+    wrong = torch.tensor([0.4, 0.1]).reshape(2, 1, 1, 1)
+    predict = lambda x, t: torch.where(mask > 0, wrong, 9.0).expand(-1, 3, -1, -1)  # noqa: E731
+    wanted = (math.log(0.4**2 + LEAST) + math.log(0.1**2 + LEAST)) / 2
+    assert narrow_loss(predict, x0, mask).item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_for_narrow_holes_the_network_sees_no_noise_and_no_pixel_of_the_hole():
+    seen = []
+    x0, mask = torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
+    mask[..., 3:5] = 1
+
+    def predict(x, t):
+        seen.append((x, t))
+        return x[:, :3]
+
+    narrow_loss(predict, x0, mask)
+    x, t = seen[0]
+    assert torch.equal(x, torch.cat([0 * x0, x0 * (1 - mask), mask], 1)) and t == STEPS - 1
+
+
+def test_a_narrow_network_learns_and_goes_on_from_its_checkpoint(settings):
+    narrow = replace(settings, preset="narrow", max_steps=4)
+    train(narrow)
+    before = load_state(narrow.out)
+    assert before["config"]["narrow"]
+    train(replace(narrow, max_steps=8, resume=True))
+    after = load_state(narrow.out)
+    assert after["step"] == 8 and "no noise" in (narrow.out / "README.md").read_text()
+    assert not torch.equal(before["unet"]["head.weight"], after["unet"]["head.weight"])
 
 
 # The textbook sketch: our form passes an assertion that the sketch's form fails.

@@ -1,12 +1,14 @@
 """The network alone: shapes, levels, presets, files."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from inpaint.layers import ResBlock, biharmonic, cosine_abar, push_pull
 from inpaint.training.loss import noised, training_scheduler, x0_from_v
-from inpaint.unet import PRESETS, InpaintUNet, ResBlock, cosine_abar, push_pull
+from inpaint.unet import PRESETS, InpaintUNet
 
 ABAR = training_scheduler().alphas_cumprod
 
@@ -40,9 +42,18 @@ def a_hole(t):
     return x0, mask, torch.cat([x, x0 * (1 - mask), mask], dim=1)
 
 
-@pytest.mark.parametrize("preset, least, most", [("tiny", 3e6, 5e6), ("base", 12e6, 16e6)])
+@pytest.mark.parametrize(
+    "preset, least, most", [("tiny", 3e6, 5e6), ("narrow", 1e6, 2e6), ("base", 12e6, 16e6)]
+)
 def test_presets_have_their_size(preset, least, most):
     assert least < sum(p.numel() for p in InpaintUNet(**PRESETS[preset]).parameters()) < most
+
+
+def test_a_network_may_do_without_norms_and_attention():
+    kinds = {type(part).__name__ for part in InpaintUNet(**PRESETS["narrow"]).modules()}
+    assert not kinds & {"GroupNorm", "Attention"} and "ResBlock" in kinds
+    usual = {type(part).__name__ for part in InpaintUNet(**PRESETS["tiny"]).modules()}
+    assert {"GroupNorm", "Attention"} <= usual
 
 
 @pytest.mark.parametrize("height, width", [(16, 16), (48, 80), (32, 16), (64, 64)])
@@ -75,6 +86,29 @@ def test_a_new_network_starts_from_the_smooth_fill():
 
 def test_the_schedule_is_the_schedulers():
     torch.testing.assert_close(cosine_abar(torch.arange(1000.0)), ABAR, rtol=0, atol=1e-5)
+
+
+def test_the_biharmonic_fill_continues_slopes_and_curves():
+    """A cubic is biharmonic: across a narrow hole it comes back, where push-pull leaves a step."""
+    x = torch.linspace(-1, 1, 64)
+    truth = (x**3 * 0.6 + 0.3 * x[:, None] ** 2).expand(1, 3, 64, 64)
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 20:60, 54:58] = 1
+    smooth = push_pull(truth * (1 - mask), mask)
+    fill, settled = biharmonic(smooth, mask), biharmonic(smooth, mask, steps=40)
+    assert torch.equal(fill * (1 - mask), smooth * (1 - mask))
+    errors = [float((found - truth).abs().max()) for found in (smooth, fill, settled)]
+    assert errors[0] > 0.02 and errors[1] < errors[0] / 5 and errors[2] < 1e-3, errors
+
+
+def test_the_biharmonic_fill_is_scikit_images():
+    restoration = pytest.importorskip("skimage.restoration")
+    picture = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 12:14, 5:28] = 1
+    wanted = restoration.inpaint_biharmonic(picture[0, 0].numpy(), mask[0, 0].numpy() > 0)
+    ours = biharmonic(push_pull(picture * (1 - mask), mask), mask, steps=100)[0, 0].numpy()
+    assert np.abs(ours - wanted.clip(-1, 1)).max() < 0.02
 
 
 def test_push_pull_keeps_what_is_known_and_continues_it():
@@ -172,7 +206,7 @@ def test_the_level_embedding_tells_levels_apart(unet):
 @torch.no_grad()
 def test_each_block_projects_the_embedding_to_its_own_channels():
     x, level = torch.randn(2, 64, 8, 8), torch.randn(2, 256)
-    block = ResBlock(64, 64, embedding=256, dropout=0.0)
+    block = ResBlock(64, 64, embedding=256, dropout=0.0, norm=True)
     nn.init.normal_(block.conv2.weight)
     assert block(x, level).shape == x.shape
     assert not torch.equal(block(x, level), block(x, -level))
