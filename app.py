@@ -14,6 +14,10 @@ gc.disable()
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  # before torch
 
+from inpaint import threads  # noqa: E402
+
+threads.limit()  # before numpy, too
+
 from inpaint.ui import serving, studio  # noqa: E402
 from inpaint.ui.options import Options  # noqa: E402
 

@@ -30,11 +30,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to use, the SHA-256 of its weights ("" without any), and its commit."""
+    """A model ready to use.
+
+    Attributes
+    ----------
+    filler : Filler
+        What fills windows.
+    digest, revision : str
+        SHA-256 of its weights, and its commit on the hub; "" without.
+    dtype : str
+        What a network over pixels computes in, such as float32; "" for other models.
+    """
 
     filler: Filler
     digest: str = ""
     revision: str = ""
+    dtype: str = ""
 
     @property
     def reads(self) -> bool:
@@ -52,6 +63,11 @@ class PixelModel:
     pipeline: InpaintPipeline
     batch: int | None = None
     refine: float = 0.5
+
+    @property
+    def dtype(self) -> str:
+        """Name of what the network computes in."""
+        return str(self.pipeline.unet.dtype).removeprefix("torch.")
 
     @property
     def tile(self) -> int:
@@ -167,11 +183,12 @@ def load_folder(
     # Imported here: diffusers takes seconds to import, and `self` does without.
     from inpaint.latent.loading import class_of, load_pipeline
 
-    variant = spec.variant if spec is not None else ""
+    variant, dtype = spec.variant if spec is not None else "", ""
     try:
         filler: Filler
         if class_of(folder) in OVER_PIXELS:
-            filler = Pyramid(_pixel_model(folder, device))
+            network = _pixel_model(folder, device)
+            filler, dtype = Pyramid(network), network.dtype
         else:
             filler = load_pipeline(
                 folder,
@@ -188,7 +205,7 @@ def load_folder(
         if is_out_of_memory(error):
             raise
         raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
-    return Loaded(filler, _weights_digest(folder), hub.revision(folder))
+    return Loaded(filler, _weights_digest(folder), hub.revision(folder), dtype)
 
 
 def _is_narrow(folder: Path) -> bool:
@@ -217,11 +234,12 @@ OVER_PIXELS = ("InpaintPipeline", "DDPMPipeline", "DDIMPipeline", *NETWORKS)
 def _pixel_model(folder: Path, device: Device) -> PixelModel:
     from diffusers.utils import logging
 
+    from inpaint.backends import dtype_on
     from inpaint.latent.loading import class_of
     from inpaint.pipeline import InpaintPipeline
 
     logging.disable_progress_bar()
-    options = {"dtype": device.dtype, "use_safetensors": True, "local_files_only": True}
+    options = {"dtype": dtype_on(device), "use_safetensors": True, "local_files_only": True}
     if class_of(folder) in NETWORKS:
         pipeline = _around_network(folder, options)
     else:

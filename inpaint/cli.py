@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import inpaint
+from inpaint import threads
 from inpaint.settings import DEVICES, OPTIONS, SAMPLERS, SamplerDefaults, Settings
 from inpaint.tasks import TASKS, Task, settled
 
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
+    threads.limit()
     # A closed terminal or `kill` ends the work as Ctrl+C does, through the same clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -499,14 +501,17 @@ def _doctor(options: argparse.Namespace) -> int:
 
     import torch
 
-    from inpaint import devices
+    from inpaint import backends, devices
     from inpaint.models import listed
 
     print(f"inpaint {inpaint.__version__}, Python {platform.python_version()}")
     print(f"torch {torch.__version__}, CPU instructions {torch.backends.cpu.get_cpu_capability()}")
     found = [name for name in DEVICES[1:] if devices.available(name)]
     print(f"devices here: {', '.join(found)}")
-    print(f"used: {devices.pick(options.device).why}")
+    used = devices.pick(options.device)
+    print(f"used: {used.why}")
+    if used.dtype is None:
+        print(f"networks compute in {backends.choice()}")
     for name, spec in listed().items():
         print(f"model {name}: {'ready' if spec.here() else 'not here'}. {spec.tip}")
     return 0

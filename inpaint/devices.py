@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +12,8 @@ import torch
 from inpaint.settings import DEVICES, short
 
 T = TypeVar("T")
+CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What networks compute in on a CPU, one or the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class Device:
     ----------
     name : str
         A torch device: cuda, xpu, mps or cpu.
-    dtype : torch.dtype
-        What the network computes in. Samplers and patches stay float32.
+    dtype : torch.dtype or None
+        What the network computes in; None where it is measured when one is needed, as
+        `inpaint.backends` does. Samplers and patches stay float32.
     batch : int
         Candidates denoised at once. 1 on a CPU, where a batch of four takes about four times as
         long and would make a result depend on how many were asked for.
@@ -39,7 +40,7 @@ class Device:
     """
 
     name: str
-    dtype: torch.dtype
+    dtype: torch.dtype | None
     batch: int
     why: str
     tile: float = 1.0
@@ -57,14 +58,18 @@ def available(name: str) -> bool:
     return name == "cpu"
 
 
-def pick(name: str = "auto") -> Device:
+def pick(name: str | Device = "auto") -> Device:
     """Choose a device; `auto` takes the first of cuda, xpu, mps and cpu that is here.
+
+    One that is chosen already is returned as it is.
 
     Raises
     ------
     ValueError
         If the name is unknown or the device is not here.
     """
+    if isinstance(name, Device):
+        return name
     if name not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {short(name)}")
     if name == "auto":
@@ -83,28 +88,13 @@ def pick(name: str = "auto") -> Device:
     if name in ("xpu", "mps"):
         return Device(name, torch.float32, 4, f"{name}, {reason}; 32-bit networks")
     threads = torch.get_num_threads()
-    return Device("cpu", torch.float32, 1, f"CPU, {reason}; {threads} threads, 32-bit networks")
+    return Device("cpu", None, 1, f"CPU, {reason}; {threads} threads")
 
 
-@cache
-def cpu_dtype() -> torch.dtype:
-    """Return what a large network computes in on this processor, measured once in some 50 ms.
-
-    bfloat16 where a convolution takes less than half the time in it: processors with AMX or
-    AVX512-BF16. Elsewhere it is emulated, and slow.
-    """
-
-    def seconds(dtype: torch.dtype) -> float:
-        picture, weights = (torch.ones(s, dtype=dtype) for s in ((1, 64, 64, 64), (64, 64, 3, 3)))
-        times = []
-        for _ in range(6):
-            began = time.perf_counter()
-            torch.nn.functional.conv2d(picture, weights, padding=1)
-            times.append(time.perf_counter() - began)
-        return min(times[1:])
-
-    half = 2 * seconds(torch.bfloat16) < seconds(torch.float32)
-    return torch.bfloat16 if half else torch.float32
+def computing_in(dtype: Any, device: Device) -> Device:
+    """Return the device with its networks computing in what a recipe names, where it can."""
+    can = device.name == "cpu" and isinstance(dtype, str) and dtype in CPU_DTYPES
+    return replace(device, dtype=CPU_DTYPES[dtype]) if can else device
 
 
 TURNS = ("", "parts", "layers")

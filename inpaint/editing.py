@@ -50,7 +50,7 @@ def edit(
     mask: Any = None,
     *,
     guide: Any = None,
-    device: str = "auto",
+    device: str | devices.Device = "auto",
     progress: Progress = lambda moment: None,
     max_pixels: int = pictures.MAX_PIXELS,
     **settings: Any,
@@ -67,7 +67,7 @@ def edit(
     guide : as picture
         A second picture, for the tasks that take one.
     device : str
-        auto, cuda, xpu, mps or cpu.
+        auto, cuda, xpu, mps or cpu; or one that `inpaint.devices.pick` has chosen.
     progress : callable
         Called after every evaluation with a `Moment`, and during a download; raise
         `inpaint.editing.Stopped` in it to end the edit and keep what there is.
@@ -120,6 +120,7 @@ def edit(
         request.painted,
         work.digest,
         work.revision,
+        work.dtype,
         second,
         given=mask is not None,
     )
@@ -226,8 +227,8 @@ class _Work:
 
     def candidates(self, seeds: list[int], device: devices.Device) -> list[tuple[Patch, ...]]:
         """Make as many candidates as the device takes at once, each as its patches."""
-        self.device = device
-        filler = _filler(load(self.settings.model, device), self.request)
+        self.device, loaded = device, load(self.settings.model, device)
+        self.dtype, filler = loaded.dtype, _filler(loaded, self.request)
         at_once = min(device.batch, filler.batch or device.batch)
         seeds = seeds[:at_once]
         each, arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)

@@ -19,6 +19,7 @@ def recipe(
     mask: np.ndarray | None,
     model_digest: str,
     model_revision: str = "",
+    dtype: str = "",
     guide: np.ndarray | None = None,
     given: bool = True,
 ) -> dict[str, Any]:
@@ -35,6 +36,8 @@ def recipe(
         SHA-256 of the model's weights, or "" for a model without any.
     model_revision : str
         Commit of the model on the hub, or "" for a model from elsewhere.
+    dtype : str
+        What a network over pixels computed in, or "" for another model.
     guide : array or None
         The second picture, where there was one.
     given : bool
@@ -50,6 +53,7 @@ def recipe(
         "settings": settings.as_dict(),
         "model_sha256": model_digest,
         "model_revision": model_revision,
+        "dtype": dtype,
         "picture_sha256": digest(pixels),
         "mask": None if mask is None or not given else packed_mask(mask),
         "mask_sha256": "" if mask is None else digest(np.packbits(mask)),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inpaint import masks, pictures
+from inpaint import devices, masks, pictures
 from inpaint.editing import Progress, edit
 from inpaint.pictures import Picture, PictureError
 from inpaint.recipes import digest, unpacked_mask
@@ -40,7 +40,8 @@ def replay(
         What it was made of. Left out, the pictures in the folder of `path` are searched for
         those that the recipe knows by their digest; a small mask lies in the recipe itself.
     device : str
-        As in `inpaint.edit`. The same bytes come from the same kind of machine only.
+        As in `inpaint.edit`. A network computes in what the recipe names, if the device can. The
+        same bytes come from the same kind of machine only.
     progress : callable
         As in `inpaint.edit`.
 
@@ -76,7 +77,7 @@ def replay(
         found["picture"],
         found["mask"],
         guide=found["guide"],
-        device=device,
+        device=devices.computing_in(recipe.get("dtype"), devices.pick(device)),
         progress=progress,
         **settings.as_dict(),
     )

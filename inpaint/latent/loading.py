@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from inpaint.devices import TURNS, Device, cpu_dtype
+from inpaint.backends import dtype_on
+from inpaint.devices import TURNS, Device
 from inpaint.latent.families import FAMILIES, family_of
 from inpaint.latent.filler import LatentFiller
 from inpaint.latent.looking import LookingProcessor
@@ -82,7 +83,7 @@ def load_pipeline(
         known = ", ".join(key.removesuffix("Pipeline") for key in FAMILIES)
         raise ValueError(f"it is a {class_of(folder)}, not one of {known}")
     options: dict[str, Any] = {
-        "dtype": cpu_dtype() if device.name == "cpu" else device.dtype,
+        "dtype": dtype_on(device),
         "use_safetensors": True,
         "local_files_only": True,
         "variant": variant or None,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint import catalog, devices
+from inpaint import backends, catalog, devices
 from inpaint.denoiser import Denoiser
 from inpaint.editing import edit
 from inpaint.schedule import evaluations
@@ -47,7 +47,8 @@ def evaluation(brief: bool, device: str = "cpu") -> list[Row]:
     for name in errors:
         rows.append(Row(f"{name}", 1e3 * seconds[name], "ms"))
         rows.append(Row(f"{name}: error of x₀", 100 * errors[name], "%", most=1))
-    used = "bf16" if device == "cuda" else "fp32 channels-last"
+    half = device == "cuda" or backends.choice().dtype == "bfloat16"
+    used = "bf16" if half else "fp32 channels-last"
     amx = device == "cpu" and "AMX" in torch.backends.cpu.get_cpu_capability()
     ratio = seconds["plain"] / seconds[used]
     rows.append(Row(f"plain over {used}, which is used", ratio, "×", least=4 if amx else 1.3))
@@ -84,7 +85,8 @@ def gpu(brief: bool) -> list[Row]:
 
 def _network(device: str) -> Any:
     """Load `photo` afresh, in fp32 and plain layout."""
-    filler: Any = catalog.load("photo", devices.pick("cpu")).filler
+    exact = devices.computing_in("float32", devices.pick("cpu"))
+    filler: Any = catalog.load("photo", exact).filler
     pipeline = filler.model.pipeline
     unet = copy.deepcopy(pipeline.unet).float().to(memory_format=torch.contiguous_format)
     return type(pipeline)(unet.to(device), pipeline.scheduler)

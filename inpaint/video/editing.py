@@ -101,6 +101,7 @@ def edit(
         "reach": reach,
         "lossless": lossless,
         "model_sha256": model.digest,
+        "dtype": model.dtype,
         "video_sha256": _digest(source),
         "mask_sha256": _digest(mask),
         "size": list(clip.size),

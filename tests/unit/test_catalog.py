@@ -14,8 +14,9 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
 from inpaint import models
+from inpaint.backends import dtype_on
 from inpaint.catalog import MODELS, ModelError, PixelModel, defaults, listed, load
-from inpaint.devices import cpu_dtype, pick
+from inpaint.devices import pick
 from inpaint.editing import edit
 from inpaint.filling import Pyramid
 from inpaint.latent.families import FAMILIES, SCHEDULERS
@@ -105,7 +106,7 @@ def test_a_folder_loads_with_the_digest_of_its_weights(folder):
     assert isinstance(loaded.filler, Pyramid) and loaded.revision == ""
     assert isinstance(loaded.filler.model, PixelModel) and loaded.filler.model.tile == 16
     unet = loaded.filler.model.pipeline.unet
-    assert not unet.training and unet.device.type == "cpu" and unet.dtype == torch.float32
+    assert not unet.training and unet.device.type == "cpu" and unet.dtype == dtype_on(CPU)
     same = conditional().unet.state_dict()
     assert all(torch.equal(value, same[key]) for key, value in unet.state_dict().items())
 
@@ -379,7 +380,7 @@ def test_a_broken_pipeline_is_one_line(latent, spoil):
 
 def test_a_processor_computes_in_what_it_is_fast_in(latent):
     pipeline = load(str(latent), CPU).filler.pipeline
-    assert pipeline.unet.dtype == pipeline.vae.dtype == cpu_dtype()
+    assert pipeline.unet.dtype == pipeline.vae.dtype == dtype_on(CPU)
 
 
 def test_a_prompt_that_nobody_reads_is_told(latent):

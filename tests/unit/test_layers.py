@@ -39,6 +39,7 @@ ROOMS = [
     "blend",
     "filling",
     "samplers",
+    "backends",
     "selfpatch",
     "fitting",
     "patches",
@@ -60,6 +61,7 @@ ROOMS = [
     "devices",
     "own",
     "settings",
+    "threads",
     "metrics",
     "rounding",
 ]

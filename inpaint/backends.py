@@ -1,0 +1,218 @@
+"""What a network computes in on this processor: measured when one is first needed, and remembered.
+
+bfloat16 halves what is moved, and on processors with instructions for it (AMX, AVX512-BF16, ARM's
+BF16) the arithmetic too; on others it is emulated, and slow, and some have kernels that are wrong.
+So a small network is run in both, and the answers are compared.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import diffusers
+import torch
+from torch import Tensor, nn
+
+from inpaint.denoiser import unet_denoiser
+from inpaint.devices import CPU_DTYPES, Device
+from inpaint.unet import PRESETS, InpaintUNet
+
+FASTER = 1.25
+"""How many times as fast as float32 bfloat16 has to be."""
+ERROR = 0.01
+"""Most that x₀ in bfloat16 may differ from x₀ in float32: ‖difference‖/‖x₀‖ in the hole."""
+EXACT = 1e-3
+"""Most that x₀ in float32 may differ from x₀ in float64."""
+LITTLE, SIDE = 32, 128
+"""Sides of the two pictures, in pixels."""
+HOPELESS = 2.0
+"""How many times as slow as float32 bfloat16 is on the little picture where that is enough."""
+SECONDS = 0.4
+"""How long the other picture is worked on, about."""
+LEVEL, HEAD = 0.9, 0.03
+"""ᾱ of the evaluations, and the deviation of the last layer's weights: so chosen that bfloat16 is
+as far off as it is with the shipped networks on a photograph, by 0.3 to 0.6 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What networks compute in, and why.
+
+    Attributes
+    ----------
+    dtype : str
+        float32 or bfloat16.
+    float32, bfloat16 : float
+        Milliseconds of an evaluation; 0 where nothing was measured.
+    error : float
+        Of x₀ in bfloat16, relative to float32.
+    inexact : float
+        Of x₀ in float32, relative to float64.
+    """
+
+    dtype: str
+    float32: float
+    bfloat16: float
+    error: float
+    inexact: float
+
+    def __post_init__(self) -> None:
+        """Check what comes from a file."""
+        numbers = (self.float32, self.bfloat16, self.error, self.inexact)
+        if self.dtype not in CPU_DTYPES or not all(type(number) is float for number in numbers):
+            raise ValueError("not a choice")
+
+    def __str__(self) -> str:
+        """Return it as sentences."""
+        if not self.float32:
+            return f"{self.dtype}; {folder()} is not writable, so nothing was measured."
+        text = (
+            f"{self.dtype}; {self.float32:.0f} ms an evaluation in float32, {self.bfloat16:.0f} in "
+            f"bfloat16, which differs by {100 * self.error:.2g} %."
+        )
+        if self.inexact > EXACT:
+            text += (
+                f" Float32 is itself off by {100 * self.inexact:.2g} %: torch computes wrongly on "
+                "this processor, and so will every network."
+            )
+        return text
+
+
+UNMEASURED = Choice("float32", 0.0, 0.0, 0.0, 0.0)
+
+
+def dtype_on(device: Device) -> torch.dtype:
+    """Return what networks compute in on a device; on a processor what `choice` says."""
+    return device.dtype or CPU_DTYPES[choice().dtype]
+
+
+@cache
+def choice() -> Choice:
+    """Return what was measured, by this process or by the first one on this machine that did.
+
+    All processes have to agree, or the same seed would give other bytes in the next one. So what
+    cannot be remembered is not measured, but float32.
+    """
+    path = folder() / f"{_key()}.json"
+    try:
+        if found := _read(path):
+            return found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part") as part:
+            part.write(json.dumps(asdict(measured()), indent=2))
+            part.flush()
+            with suppress(FileExistsError):  # another process was faster: its choice holds
+                os.link(part.name, path)
+        return _read(path) or UNMEASURED
+    except OSError:
+        return UNMEASURED
+
+
+def measured() -> Choice:
+    """Run a small network in float32 and bfloat16, in turns, for about a second.
+
+    First on a little picture: there float64 tells how exact float32 is, and bfloat16 that is
+    emulated takes a second and not a minute.
+    """
+    single, others = network(), (torch.float64, torch.bfloat16)
+    # Not as diffusers would have it, which complains of a network that is cast.
+    double, half = (nn.Module.to(copy.deepcopy(single), dtype) for dtype in others)
+    works = [_asking(single, LITTLE), _asking(half, LITTLE)]
+    inexact = _apart(works[0](), _asking(double, LITTLE)())
+    slow, fast = _seconds(works, 0)
+    if fast < HOPELESS * slow:
+        works = [_asking(single, SIDE), _asking(half, SIDE)]
+        slow, fast = _seconds(works, SECONDS)
+    error = _apart(works[1](), works[0]())
+    wins = slow >= FASTER * fast and error <= ERROR and inexact <= EXACT
+    return Choice("bfloat16" if wins else "float32", 1e3 * slow, 1e3 * fast, error, inexact)
+
+
+def network() -> InpaintUNet:
+    """Make a network with random weights, the same in every process.
+
+    A new one has layers of zeros, which would hide what the others compute; here none has.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made: InpaintUNet = InpaintUNet(**PRESETS["restore"])
+        for layer in made.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.reset_parameters()
+        nn.init.normal_(made.head.weight, std=HEAD)
+    made.eval().to(memory_format=torch.channels_last)
+    return made
+
+
+def _asking(network: InpaintUNet, side: int) -> Callable[[], Tensor]:
+    """Make a function that returns the network's x₀ in the hole of a square picture."""
+    t = 2 * math.pi * torch.arange(side) / side
+    waves = [(t[:, None] * rows + t * columns).sin() for rows, columns in ((1, 0), (0, 1), (1, 2))]
+    known, mask = 0.8 * torch.stack(waves)[None], torch.zeros(1, 1, side, side)
+    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
+    hole = (..., slice(side // 4, -side // 4), slice(side // 4, -side // 4))
+    mask[hole] = 1
+    scheduler = diffusers.DDPMScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction"
+    )
+    denoise = unet_denoiser(network, scheduler, known, mask)
+    x = math.sqrt(LEVEL) * known + math.sqrt(1 - LEVEL) * noise
+    return lambda: denoise(x, LEVEL)[hole]
+
+
+def _seconds(works: list[Callable[[], Tensor]], least: float) -> list[float]:
+    """Return the shortest time of each, done in turns for so long, and thrice at least."""
+    found: list[list[float]] = [[] for _ in works]
+    first = time.perf_counter()
+    while len(found[0]) < 3 or time.perf_counter() - first < least:
+        for times, work in zip(found, works, strict=True):
+            began = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - began)
+    return [min(times[1:]) for times in found]  # the first one warms up
+
+
+def _apart(x: Tensor, wanted: Tensor) -> float:
+    """Return ‖x − wanted‖/‖wanted‖."""
+    return float((x - wanted).norm() / wanted.norm())
+
+
+def folder() -> Path:
+    """Return where choices are remembered: $XDG_CACHE_HOME/inpaint, or ~/.cache/inpaint."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "inpaint"
+
+
+def _key() -> str:
+    """Name the processor, its cores and torch in a few letters."""
+    parts = [torch.__version__, torch.backends.cpu.get_cpu_capability(), str(os.cpu_count())]
+    try:
+        first = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
+        names = ("model", "cpu family", "flags", "Features", "CPU implementer", "CPU part")
+        parts += [line for line in first.splitlines() if line.startswith(names)]
+    except OSError:  # not Linux
+        parts += [platform.machine(), platform.processor()]
+    return "cpu-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Choice | None:
+    """Read a choice; a damaged one is deleted, so that it is measured again."""
+    try:
+        return Choice(**json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+    except (TypeError, ValueError):
+        path.unlink()
+        return None
