@@ -37,7 +37,7 @@ EXACT = 1e-3
 """Most that x₀ in float32 may differ from x₀ in float64."""
 LITTLE, SIDE = 32, 128
 """Sides of the two pictures, in pixels."""
-HOPELESS = 2.0
+HOPELESS = 1.5
 """How many times as slow as float32 bfloat16 is on the little picture where that is enough."""
 SECONDS = 0.4
 """How long the other picture is worked on, about."""

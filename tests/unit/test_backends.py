@@ -17,6 +17,7 @@ from inpaint.cli import main
 from inpaint.devices import computing_in, pick
 from inpaint.editing import edit
 from inpaint.replaying import recipe_of, replay
+from inpaint.tools.bench_network import evaluation
 from inpaint.unet import InpaintUNet
 
 HALF = Choice("bfloat16", 80.0, 50.0, 0.005, 1e-6)
@@ -178,3 +179,10 @@ def test_doctor_tells_what_was_measured(folder, capsys):
     assert main(["doctor", "--device", "cpu"]) == 0
     said = "networks compute in bfloat16; 80 ms an evaluation in float32, 50 in bfloat16, which"
     assert f"{said} differs by 0.5 %.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("chosen, used", [(HALF, "bf16"), (SINGLE, "fp32 channels-last")])
+def test_bench_compares_what_is_used(chosen, used, folder):
+    decide(folder, chosen)
+    last = evaluation(True)[-1]
+    assert last.what == f"plain over {used}, which is used" and last.value > 0
