@@ -24,7 +24,7 @@ from inpaint.models import listed
 from inpaint.pictures import Picture
 from inpaint.preparing import PREPARE, Prepared, Request
 from inpaint.recipes import recipe
-from inpaint.regions import Box, Region, around_holes, batches
+from inpaint.regions import Box, Region, around_holes, batches, cut
 from inpaint.results import (
     DOWNLOADING,
     Candidate,
@@ -38,7 +38,7 @@ from inpaint.results import (
 from inpaint.settings import Settings
 from inpaint.tasks import TASKS, Task, settled
 
-LARGEST_CORE = 1024
+LARGEST_CORE = 1152
 """Holes with a longer side are cut and filled in turn, which bounds memory."""
 
 Mask = NDArray[np.bool_]
@@ -248,8 +248,8 @@ class _Work:
                 jobs = [(region, k) for region in some for k in range(len(seeds))]
                 groups = []
                 for group in range(self.canvas.groups):
-                    windows = [self._window(canvases[k], region, group) for region, k in jobs]
-                    groups.append(torch.cat(windows))
+                    windows = (self._window(canvases[k], region, group) for region, k in jobs)
+                    groups.append(torch.cat(tuple(windows)))
                     if self.stopped:
                         continue
                     groups[-1], finished = filler.fill(
@@ -263,14 +263,15 @@ class _Work:
                     self.stopped = not finished
                 index += len(some)
                 for (region, k), image in zip(jobs, torch.cat(groups, 1), strict=True):
-                    patch = Patch(region, self.canvas.native(_to_array(image)), self._alpha(region))
+                    pixels = self.canvas.native(_to_array(region.inside(image)))
+                    patch = Patch(region.bare, pixels, self._alpha(region))
                     if not self.restores:  # what is known of a window is the picture as it was
-                        region.paste(canvases[k], patch.pixels, patch.alpha)
+                        patch.region.paste(canvases[k], patch.pixels, patch.alpha)
                     patches[k].append(patch)
                 if self.stopped:
                     return [tuple(own) for own in patches]
             for region in batch:
-                region.crop_array(left)[region.core_mask()[0, 0].numpy() > 0] = False
+                region.bare.crop_array(left)[:] = False
         self.made, self.kept = self.made + len(seeds), self.done
         return [tuple(own) for own in patches]
 
@@ -278,11 +279,11 @@ class _Work:
         return _to_tensor(replace(self.canvas, pixels=pixels).rgb(region.box, group))
 
     def _alpha(self, region: Region) -> NDArray[np.float32]:
-        """Blend weights; of a hole that is cut into several regions each pastes its own part."""
+        """Blend weights of a core; of a hole that is cut each region pastes its own part."""
         alpha = masks.feather(region.crop_array(self.mask), self.settings.feather)
+        alpha = region.inside(alpha).copy()
         if self.bare is not None:
-            alpha[region.crop_array(self.bare)] = 1
-        alpha[region.core_mask()[0, 0].numpy() == 0] = 0
+            alpha[region.bare.crop_array(self.bare)] = 1
         return alpha
 
     def _reporter(self, region: Region, batch: int, total: int) -> Callable[[Step], None]:
@@ -339,12 +340,9 @@ def _regions(mask: Mask, filler: filling.Filler) -> list[Region]:
         if max(x1 - x0, y1 - y0) <= LARGEST_CORE:
             regions.append(region)
             continue
-        for y in range(y0, y1, LARGEST_CORE):
-            for x in range(x0, x1, LARGEST_CORE):
-                core = (x, y, min(x + LARGEST_CORE, x1), min(y + LARGEST_CORE, y1))
-                if mask[core[1] : core[3], core[0] : core[2]].any():
-                    context = filler.context(LARGEST_CORE)
-                    regions.append(Region.around(core, context, size))
+        for core in cut(region.core, LARGEST_CORE):
+            if mask[core[1] : core[3], core[0] : core[2]].any():
+                regions.append(Region.around(core, filler.context(LARGEST_CORE), size))
     return regions
 
 
@@ -361,7 +359,7 @@ def _cost(
     for region in regions:
         some, work = filling.overall(filler.plan(_hole(region, left), settings, shrunken))
         evaluations, arithmetic = evaluations + some, arithmetic + work
-        region.crop_array(left)[region.core_mask()[0, 0].numpy() > 0] = False
+        region.bare.crop_array(left)[:] = False
     return evaluations, arithmetic
 
 

@@ -239,12 +239,12 @@ def fill(
             while level > now.level:
                 level -= 1
                 known, holes = pyramid[level]
-                finer = enlarge(x, (known.shape[-1], known.shape[-2]))
-                finer = torch.where(holes > 0, finer, known)
-                prepared = model.level(known, holes, finer, prepared, level)
+                x = enlarge(x, (known.shape[-1], known.shape[-2]))
+                x = torch.where(holes > 0, x, known)
+                prepared = model.level(known, holes, x, prepared, level)
                 x, left = prepared.guess, holes
             region = now.region
-            window, hole = region.crop(x).clone(), region.crop(left).clone()
+            window, hole = region.crop(x), region.crop(left)
             operator = KnownPixels(window, hole)
             stage = _stage(level, passes[0].level)
             report = _Report(on_step, stage, total, done, x, operator, region, pyramid[: level + 1])
@@ -260,11 +260,11 @@ def fill(
                     eta=settings.eta,
                 )
             except Stopped:
-                x = _placed(x, region, report.estimate)
+                x = report.placed(report.x0)
                 raise
             x, done = _placed(x, region, filled), report.done
             left = left.clone()
-            region.crop(left).mul_(1 - region.core_mask())
+            region.bare.crop(left).zero_()
     except Stopped:
         return _upwards(x, pyramid[: level + 1]), False
     return x, True
@@ -314,28 +314,30 @@ class _Report:
     operator: KnownPixels
     region: Region
     pyramid: list[tuple[Tensor, Tensor]]
-    estimate: Tensor = field(init=False)
+    x0: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.estimate = self.operator.pixels
+        self.x0 = self.operator.pixels
 
     def __call__(self, x0: Tensor, level: float) -> None:
         """Take note of an evaluation; the signature is that of `watched`."""
-        self.done += 1
-        self.estimate = self.operator.project(x0)
-        view = partial(self.view, self.estimate)
+        self.done, self.x0 = self.done + 1, x0
+        view = partial(self.view, x0)
         self.on_step(Step(self.done, self.total, self.stage, view))
 
-    def view(self, estimate: Tensor) -> Tensor:
-        """Return the whole region at full size with an estimate in its place."""
-        return _upwards(_placed(self.canvas, self.region, estimate), self.pyramid)
+    def placed(self, x0: Tensor) -> Tensor:
+        """Return the canvas with an estimate in the region's place, known pixels exact."""
+        return _placed(self.canvas, self.region, self.operator.project(x0))
+
+    def view(self, x0: Tensor) -> Tensor:
+        """Return the whole picture at full size with an estimate in the region's place."""
+        return _upwards(self.placed(x0), self.pyramid)
 
 
 def _placed(canvas: Tensor, region: Region, window: Tensor) -> Tensor:
     """Put a window's core into a copy of the canvas."""
     out = canvas.clone()
-    view = region.crop(out)
-    view.copy_(torch.where(region.core_mask() > 0, window, view))
+    region.bare.crop(out).copy_(region.inside(window))
     return out
 
 

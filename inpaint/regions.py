@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, the last two exclusive."""
+
+W = TypeVar("W", "Tensor", NDArray[Any])
 
 GROUPING = 32
 """Holes nearer to each other than about this many pixels are filled together."""
@@ -65,15 +67,15 @@ class Region:
         x0, y0, x1, y1 = self.box
         return array[y0:y1, x0:x1]
 
-    def core_mask(self) -> Tensor:
-        """Return (1, 1, h, w) over the box: 1 in the core."""
-        import torch  # only here: the page knows of regions before torch is there
+    @property
+    def bare(self) -> Region:
+        """The core without its context."""
+        return Region(self.core, self.core)
 
-        x0, y0, _, _ = self.box
-        inside = torch.zeros(1, 1, self.size[1], self.size[0])
-        cx0, cy0, cx1, cy1 = self.core
-        inside[..., cy0 - y0 : cy1 - y0, cx0 - x0 : cx1 - x0] = 1
-        return inside
+    def inside(self, window: W) -> W:
+        """View the core of a (..., h, w) crop of the box."""
+        (x0, y0, _, _), (left, top, right, bottom) = self.box, self.core
+        return window[..., top - y0 : bottom - y0, left - x0 : right - x0]
 
     def paste(
         self,
@@ -207,17 +209,23 @@ def tiles(mask: Tensor, side: int, context: int) -> Iterator[Region]:
         return
     size = (mask.shape[-1], mask.shape[-2])
     y0, y1, x0, x1 = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
-    rows, cols = -(-(y1 - y0) // side), -(-(x1 - x0) // side)
-    if rows * cols == 1 and max(size) <= 2 * side:
+    if max(x1 - x0, y1 - y0) <= side and max(size) <= 2 * side:
         yield Region((0, 0, *size), (0, 0, *size))  # wherever the hole lies: fit for a batch
         return
+    for core in cut((x0, y0, x1, y1), side):
+        if mask[..., core[1] : core[3], core[0] : core[2]].any():
+            yield Region.around(core, context, size)
+
+
+def cut(box: Box, side: int) -> Iterator[Box]:
+    """Cut a box evenly into the fewest parts with sides of at most `side`, row by row."""
+    x0, y0, x1, y1 = box
+    rows, cols = -(-(y1 - y0) // side), -(-(x1 - x0) // side)
     for row in range(rows):
         for col in range(cols):
-            core = (
+            yield (
                 x0 + (x1 - x0) * col // cols,
                 y0 + (y1 - y0) * row // rows,
                 x0 + (x1 - x0) * (col + 1) // cols,
                 y0 + (y1 - y0) * (row + 1) // rows,
             )
-            if mask[..., core[1] : core[3], core[0] : core[2]].any():
-                yield Region.around(core, context, size)

@@ -194,7 +194,7 @@ def _split(level: float) -> tuple[float, float]:
 def _eps(x: Tensor, x0: Tensor, level: float) -> Tensor:
     """ε̂ = (x − a·x0)/s, the noise in x if the clean picture is x0."""
     a, s = _split(level)
-    return (x - a * x0) / s
+    return (x - a * x0).div_(s)
 
 
 def _ancestral(level: float, after: float) -> float:
@@ -204,7 +204,7 @@ def _ancestral(level: float, after: float) -> float:
 
 def _step(x0: Tensor, eps: Tensor, after: float, sigma: float, noise: Noise) -> Tensor:
     """a'·x0 + √(s'² − σ²)·ε̂ + σ·z: Song et al. 2021, eq. 12."""
-    x = math.sqrt(after) * x0 + math.sqrt(max(1 - after - sigma**2, 0)) * eps
+    x = (math.sqrt(after) * x0).add_(math.sqrt(max(1 - after - sigma**2, 0)) * eps)
     return x + sigma * noise(x) if sigma > 0 else x
 
 

@@ -234,18 +234,19 @@ class PatchLevel:
         if not self.bands:
             return self.known.clone()
         known, mask = self.known[self.box], self.mask[self.box]
-        total = torch.zeros_like(known)
+        voted = torch.zeros_like(known)
         for band, patches in found:
-            votes = self.votes.index_select(0, self.at_rim[band.span])
-            band.within(self.box, total).add_(band.laid(votes.mul_(patches), self.side))
-        voted = total.div_(self.total_votes.clamp(min=1e-30))  # at a corner votes are few
+            votes = self.votes.index_select(0, self.at_rim[band.span].long())
+            band.within(self.box, voted).add_(band.laid(votes.mul_(patches), self.side))
+        voted.div_(self.total_votes.clamp(min=1e-30))  # at a corner votes are few
         # Patches also vote on the known pixels at the rim. Where they are off there, in brightness
         # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).
         rim = (self.total_votes > 0) & (mask == 0)
         error = torch.where(rim, known - voted, 0.0)
-        correction = spread(error, (~rim).to(error), SMOOTHING).clamp(-MOST_SHIFT, MOST_SHIFT)
+        voted += spread(error, (~rim).to(error), SMOOTHING).clamp(-MOST_SHIFT, MOST_SHIFT)
+        del error
         estimate = self.known.clone()
-        estimate[self.box] = torch.where(mask > 0, voted + correction, known)
+        estimate[self.box] = torch.where(mask > 0, voted, known)
         return estimate
 
     def continued(self, coarser: PatchLevel) -> Tensor:
@@ -298,7 +299,8 @@ class PatchLevel:
                 self.match = torch.where(self.is_key[self.queries], self.queries, self.match)
         costs = torch.empty(len(self.queries))
         for turn in range(ROUNDS):
-            drawn = 2 * torch.rand(DRAWN, 2, len(self.queries), generator=self.random) - 1
+            drawn = torch.rand(DRAWN, 2, len(self.queries), generator=self.random)
+            drawn.mul_(2).sub_(1)
             found = torch.empty_like(self.match)
             for band in self.bands:
                 view = self._view(band, sight)
@@ -379,12 +381,12 @@ class PatchLevel:
         self.votes = votes.repeat_interleave(3, 1)  # (2, side·side·3): within, and at the rim
         self.box = whole_box(self.bands)
         self.total_votes = torch.zeros_like(self.mask[self.box])
-        at_rim = [torch.zeros(0, dtype=torch.long)]
+        at_rim = [torch.zeros(0, dtype=torch.bool)]
         for band in self.bands:
             shown = Cutter.of((self.mask[band.box] == 0).float()[0], self.side).cut(band.at)
-            at_rim.append(shown.any(1).long())
+            at_rim.append(shown.any(1))
             there = band.within(self.box, self.total_votes)
-            there += band.laid(votes[at_rim[-1]], self.side)
+            there += band.laid(votes[at_rim[-1].long()], self.side)
         self.at_rim = torch.cat(at_rim)
 
     def _nearness(self, band: Band) -> Tensor:

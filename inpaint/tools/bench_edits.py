@@ -113,17 +113,25 @@ def picture(brief: bool) -> list[Row]:
 def hole(brief: bool) -> list[Row]:
     """Fill ever larger holes in few steps, each in its own process; seconds, and memory."""
     rows, found = [], {}
-    for side in (16, 32) if brief else (128, 256, 512, 1024, 2048):
+    sides = (16, 32) if brief else (128, 256, 512, 1024, 2048)
+    for side in sides:
         whole = max(2 * side, side + 400)
         found[side] = apart("edit", width=whole, height=whole, side=side, steps=4)
         rows.append(Row(f"hole of {side} × {side}", found[side]["seconds"]))
         rows.append(Row(f"hole of {side} × {side}: memory", found[side]["megabytes"], "MB"))
-    first, last = sorted(found)[-2:]
-    growth = math.log(found[last]["seconds"] / found[first]["seconds"]) / math.log(
-        last**2 / first**2
+    least, *_, last = sides
+    mid, before = sides[-3:][0], sides[-2]
+    growth = math.log(found[last]["seconds"] / found[before]["seconds"]) / math.log(
+        last**2 / before**2
     )
-    rows.append(Row("power of the masked area that time grows with", growth, "", most=1.1))
-    return rows
+    each = found[last]["seconds"] / last**2 / (found[mid]["seconds"] / mid**2)
+    above = found[last]["megabytes"] - found[least]["megabytes"]
+    return [
+        *rows,
+        Row("power of the masked area that time grows with", growth, "", most=1.1),
+        Row(f"time for a masked pixel, {last} over {mid}", each, "×", most=1.3),
+        Row(f"memory, {last} above {least}", above, "MB", most=600),
+    ]
 
 
 def candidates(brief: bool) -> list[Row]:

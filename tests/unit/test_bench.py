@@ -33,7 +33,7 @@ def test_the_command_writes_tables_numbers_and_a_drawing(tmp_path, capsys, monke
     assert "| hole of 32 × 32 | 1024 s |  |" in printed
     assert "| power of the masked area that time grows with | 1.00 | ≤ 1.1: met |" in printed
     rows = json.loads(files[0].read_text())["sections"]["hole"]
-    assert [row["value"] for row in rows] == [256, 1, 1024, 1, 1]
+    assert [row["value"] for row in rows] == [256, 1, 1024, 1, 1, 1, 0]
     assert Image.open(files[1]).convert("L").getextrema() == (0, 255)
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from inpaint.regions import GROUPING, Region, around_holes, batches, tiles
+from inpaint.regions import GROUPING, Region, around_holes, batches, cut, tiles
 from inpaint.scales import enlarge, inscribed_radius, nearest, shrink, spread
 
 RNG = np.random.default_rng(0)
@@ -118,8 +120,18 @@ def test_crops_are_views_of_the_box():
     assert np.array_equal(region.crop_array(array), array[1:5, 1:8])
     region.crop(tensor).zero_()
     assert tensor[..., 1:5, 1:8].abs().sum() == 0 and tensor[..., 0, :].all()
-    core = region.core_mask()
-    assert core.shape == (1, 1, 4, 7) and core.sum() == 4 and core[0, 0, 1:3, 2:4].all()
+    array[2:4, 3:5] = 2
+    for window in (region.crop_array(array).transpose(2, 0, 1), torch.from_numpy(array[1:5, 1:8, 0])):
+        assert region.inside(window).shape[-2:] == (2, 2) and (region.inside(window) == 2).all()
+    assert np.array_equal(region.bare.crop_array(array), np.full((2, 2, 2), 2))
+
+
+@pytest.mark.parametrize("width, side, parts", [(1152, 1152, 1), (1153, 1152, 2), (2054, 1152, 2)])
+def test_a_box_is_cut_evenly(width, side, parts):
+    cores = list(cut((3, 5, 3 + width, 7), side))
+    widths = [x1 - x0 for x0, _, x1, _ in cores]
+    assert len(cores) == parts and sum(widths) == width and max(widths) - min(widths) <= 1
+    assert all(a[2] == b[0] for a, b in pairwise(cores)) and cores[-1][2] == 3 + width
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
