@@ -24,7 +24,7 @@ from inpaint.models import listed
 from inpaint.pictures import Picture
 from inpaint.preparing import PREPARE, Prepared, Request
 from inpaint.recipes import recipe
-from inpaint.regions import Box, Region, around_holes, batches, cut
+from inpaint.regions import GROUPING, Box, Region, around_holes, batches, cut
 from inpaint.results import (
     DOWNLOADING,
     Candidate,
@@ -340,7 +340,7 @@ def _regions(mask: Mask, filler: filling.Filler) -> list[Region]:
         if max(x1 - x0, y1 - y0) <= LARGEST_CORE:
             regions.append(region)
             continue
-        for core in cut(region.core, LARGEST_CORE):
+        for core in cut(region.core, LARGEST_CORE, GROUPING):
             if mask[core[1] : core[3], core[0] : core[2]].any():
                 regions.append(Region.around(core, filler.context(LARGEST_CORE), size))
     return regions

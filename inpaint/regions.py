@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
@@ -217,15 +218,19 @@ def tiles(mask: Tensor, side: int, context: int) -> Iterator[Region]:
             yield Region.around(core, context, size)
 
 
-def cut(box: Box, side: int) -> Iterator[Box]:
-    """Cut a box evenly into the fewest parts with sides of at most `side`, row by row."""
-    x0, y0, x1, y1 = box
-    rows, cols = -(-(y1 - y0) // side), -(-(x1 - x0) // side)
-    for row in range(rows):
-        for col in range(cols):
-            yield (
-                x0 + (x1 - x0) * col // cols,
-                y0 + (y1 - y0) * row // rows,
-                x0 + (x1 - x0) * (col + 1) // cols,
-                y0 + (y1 - y0) * (row + 1) // rows,
-            )
+def cut(box: Box, side: int, multiple: int = 1) -> Iterator[Box]:
+    """Cut a box evenly into the fewest parts with sides of at most `side`, row by row.
+
+    Cuts lie at multiples of `multiple` within the box, and `side` is one.
+    """
+    across, down = (_cuts(box[axis], box[axis + 2], side, multiple) for axis in (0, 1))
+    for y0, y1 in pairwise(down):
+        for x0, x1 in pairwise(across):
+            yield x0, y0, x1, y1
+
+
+def _cuts(first: int, last: int, side: int, multiple: int) -> list[int]:
+    length = last - first
+    parts = -(-length // side)
+    cuts = (-(-(length * part // parts) // multiple) * multiple for part in range(parts))
+    return [*(first + cut for cut in cuts), last]

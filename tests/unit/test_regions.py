@@ -121,16 +121,20 @@ def test_crops_are_views_of_the_box():
     region.crop(tensor).zero_()
     assert tensor[..., 1:5, 1:8].abs().sum() == 0 and tensor[..., 0, :].all()
     array[2:4, 3:5] = 2
-    for window in (region.crop_array(array).transpose(2, 0, 1), torch.from_numpy(array[1:5, 1:8, 0])):
+    crop = region.crop_array(array).transpose(2, 0, 1)
+    for window in (crop, torch.from_numpy(crop)):
         assert region.inside(window).shape[-2:] == (2, 2) and (region.inside(window) == 2).all()
     assert np.array_equal(region.bare.crop_array(array), np.full((2, 2, 2), 2))
 
 
-@pytest.mark.parametrize("width, side, parts", [(1152, 1152, 1), (1153, 1152, 2), (2054, 1152, 2)])
-def test_a_box_is_cut_evenly(width, side, parts):
-    cores = list(cut((3, 5, 3 + width, 7), side))
+@pytest.mark.parametrize("multiple", [1, 32])
+@pytest.mark.parametrize("width, parts", [(1, 1), (64, 1), (65, 2), (96, 2), (127, 2), (190, 3)])
+def test_a_box_is_cut_evenly(width, parts, multiple):
+    cores = list(cut((3, 5, 3 + width, 7), 64, multiple))
     widths = [x1 - x0 for x0, _, x1, _ in cores]
-    assert len(cores) == parts and sum(widths) == width and max(widths) - min(widths) <= 1
+    assert len(cores) == parts and sum(widths) == width and 0 < min(widths) <= max(widths) <= 64
+    assert max(widths) - min(widths) <= (1 if multiple == 1 else 2 * multiple - 1)
+    assert all(step % multiple == 0 for step in widths[:-1])
     assert all(a[2] == b[0] for a, b in pairwise(cores)) and cores[-1][2] == 3 + width
 
 
