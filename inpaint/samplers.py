@@ -203,8 +203,8 @@ def _ancestral(level: float, after: float) -> float:
 
 
 def _step(x0: Tensor, eps: Tensor, after: float, sigma: float, noise: Noise) -> Tensor:
-    """a'·x0 + √(s'² − σ²)·ε̂ + σ·z: Song et al. 2021, eq. 12."""
-    x = (math.sqrt(after) * x0).add_(math.sqrt(max(1 - after - sigma**2, 0)) * eps)
+    """a'·x0 + √(s'² − σ²)·ε̂ + σ·z: Song et al. 2021, eq. 12. `eps` is overwritten."""
+    x = (math.sqrt(after) * x0).add_(eps.mul_(math.sqrt(max(1 - after - sigma**2, 0))))
     return x + sigma * noise(x) if sigma > 0 else x
 
 

@@ -201,8 +201,10 @@ class PatchLevel:
         row, col = touched.nonzero().unbind(1)
         self.queries = row * self.cols + col
         # With room above and below, to look beside the outermost.
-        self.query_at = torch.full(((self.rows + 2 * FARTHEST) * self.cols,), -1)
-        self.query_at[self.queries + FARTHEST * self.cols] = torch.arange(len(self.queries))
+        places = (self.rows + 2 * FARTHEST) * self.cols
+        self.query_at = torch.full((places,), -1, dtype=torch.int32)
+        numbers = torch.arange(len(self.queries), dtype=torch.int32)
+        self.query_at[self.queries + FARTHEST * self.cols] = numbers
         self._weigh_votes()
         # Randomness here only orders a search; what differs between seeds is the sampler's noise.
         self.random = torch.Generator().manual_seed(0)
@@ -253,6 +255,12 @@ class PatchLevel:
         """Take over a coarser level's matches at twice their place, and return what they show."""
         if coarser.match is None or len(self.queries) == 0:
             return self.known.clone()
+        self.match, self.search_radius = self._below(coarser), NEARBY
+        return self.averaged((band, self.cutter.cut(self.match[band.span])) for band in self.bands)
+
+    def _below(self, coarser: PatchLevel) -> Tensor:
+        """Find the matches, (n,), at twice the place of a coarser level's."""
+        assert coarser.match is not None
         row, col = self.queries // self.cols, self.queries % self.cols
         # The coarse query over this one; at the rim, where there is none, the nearest.
         room = FARTHEST * coarser.cols
@@ -267,9 +275,7 @@ class PatchLevel:
         match_col = 2 * (match % coarser.key_cols - place % coarser.cols) + col
         match_row = match_row.clamp(0, self.key_rows - self.side)
         match = match_row * self.key_cols + match_col.clamp(0, self.key_cols - self.side)
-        self.match = torch.where(self.is_key[match], match, self._any_keys(len(match)))
-        self.search_radius = NEARBY
-        return self.averaged((band, self.cutter.cut(self.match[band.span])) for band in self.bands)
+        return torch.where(self.is_key[match], match, self._any_keys(len(match)))
 
     def _of_all(self, sight: Sight) -> Iterator[tuple[Band, Tensor]]:
         """Sum over every known patch, as matrix products, or take the best of them."""
