@@ -67,9 +67,9 @@ class BlendModel:
         trust = TRUST * (torch.zeros_like(mask) if halved else narrowness(mask))
         mean = known.clone()
         for region in tiles((trust > 0).float(), SIDE, CONTEXT):
-            fill = self.fill(region.crop(known), region.crop(mask))
-            here = region.core_mask() * region.crop(trust) > 0
-            region.crop(mean).copy_(torch.where(here, fill, region.crop(mean)))
+            fill = region.inside(self.fill(region.crop(known), region.crop(mask)))
+            core = region.bare.crop(mean)
+            core.copy_(torch.where(region.bare.crop(trust) > 0, fill, core))
         return BlendLevel(own, mean, trust)
 
     @torch.no_grad()
