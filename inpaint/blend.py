@@ -103,7 +103,7 @@ class BlendLevel:
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
         """Return the estimate of both."""
         own = self.patches.denoiser(known, mask)
-        return lambda x, level: torch.lerp(own(x, level), self.mean, self.trust)
+        return lambda x, level: own(x, level).lerp_(self.mean, self.trust)
 
 
 def narrowness(mask: Tensor) -> Tensor:
