@@ -39,7 +39,8 @@ from inpaint.settings import Settings
 from inpaint.tasks import TASKS, Task, settled
 
 LARGEST_CORE = 1152
-"""Holes with a longer side are cut and filled in turn, which bounds memory."""
+"""Holes with a longer side are cut and filled in turn, which bounds memory; cores are cut at
+multiples of `GROUPING`, and so this is one."""
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[Moment], None]

@@ -536,6 +536,17 @@ def test_a_huge_hole_is_cut_and_leaves_nothing_unfilled(cut_holes, folder):
     outside_is_untouched(Picture(array), other)
 
 
+def test_a_cut_hole_has_no_slivers_and_its_patches_no_context(monkeypatch):
+    monkeypatch.setattr(editing, "LARGEST_CORE", 128)
+    painted = np.zeros((60, 170), bool)
+    painted[20:40, 20:150] = True
+    array = RNG.integers(0, 256, (60, 170, 3), np.uint8)
+    patches = edit(array, painted, grow=0, **FAST).candidates[0].patches
+    assert [patch.region.box for patch in patches] == [(20, 20, 116, 40), (116, 20, 150, 40)]
+    assert [patch.pixels.shape[:2] for patch in patches] == [(20, 96), (20, 34)]
+    assert [patch.alpha.shape for patch in patches] == [(20, 96), (20, 34)]
+
+
 def test_each_pixel_of_a_cut_hole_is_blended_once(cut_holes):
     painted = np.zeros((70, 90), bool)
     painted[5:64, 6:82] = True
