@@ -178,13 +178,15 @@ class Embedding(nn.Module):
 
     def forward(self, t: Tensor, dtype: torch.dtype) -> Tensor:
         """(B,) float32 -> (B, width)."""
-        half = self.width // 2
-        angles = t[:, None] * torch.exp(
-            -math.log(10000) / half * torch.arange(half, device=t.device)
-        )
-        features = torch.cat([angles.cos(), angles.sin()], dim=-1).to(dtype)
-        out: Tensor = self.linear_2(F.silu(self.linear_1(features)))
+        out: Tensor = self.linear_2(F.silu(self.linear_1(self.features(t).to(dtype))))
         return out
+
+    def features(self, t: Tensor) -> Tensor:
+        """(B,) float32 -> (B, width), cosines and sines."""
+        half = self.width // 2
+        rates = torch.exp(-math.log(10000) / half * torch.arange(half, device=t.device))
+        angles = t[:, None] * rates
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 class Layers(nn.Module):

@@ -138,7 +138,7 @@ def test_the_level_reaches_the_network_at_one_scale():
         norms = features(t).norm(dim=1)
         return bool(norms.max() < 2 * norms.min())
 
-    assert agrees(InpaintUNet().features)
+    assert agrees(InpaintUNet().embed.features)
     with torch.no_grad():
         assert not agrees(lambda t: linear(t[:, None]))
 
