@@ -165,7 +165,7 @@ def test_the_page_speaks_the_visitors_language(visit, screenshot, language):
     tab.locator("#examples button").first.click()
     until(tab, "document.querySelector('#download').disabled === false")
     seen = tab.inner_text("body")
-    for key in ("task_fill_tip", "setting_steps_tip", "model_self_tip", "candidates", "private"):
+    for key in ("task_fill_tip", "setting_steps_tip", "model_blend_tip", "candidates", "private"):
         assert texts[key] in seen
     assert "__i18n__" not in seen
     english = words.english()
