@@ -117,12 +117,19 @@ def uncertainty(candidates: Sequence[Picture], mask: Mask, long_side: int) -> ND
     """
     small = [np.asarray(pictures.preview(picture, long_side)) for picture in candidates]
     height, width = small[0].shape[:2]
-    spread = np.stack(small).astype(np.float32).std(axis=0).mean(axis=2)
-    inside = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA) > 0
-    # Half of the grey scale is as different as unrelated textures are.
-    heat = cv2.applyColorMap((spread * 4).clip(0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     grey = small[0].mean(axis=2, keepdims=True) * 0.45 + 90
-    return np.asarray(np.where(inside[..., None], heat[..., ::-1], grey).astype(np.uint8))
+    drawing = np.repeat(grey.astype(np.uint8), 3, axis=2)
+    inside = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA) > 0
+    box = masks.bounding_box(inside)
+    if box is not None:
+        part = np.s_[box[1] : box[3], box[0] : box[2]]
+        values = np.stack([one[part] for one in small]).astype(np.float32)
+        spread = values.std(axis=0).mean(axis=2)
+        # Half of the grey scale is as different as unrelated textures are.
+        levels = (spread * 4).clip(0, 255).astype(np.uint8)
+        heat = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
+        drawing[part][inside[part]] = heat[inside[part]]
+    return drawing
 
 
 def _around(mask: Mask) -> tuple[int, int, int, int] | None:

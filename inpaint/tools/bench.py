@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import inpaint
-from inpaint.tools import bench_edits, bench_network
+from inpaint.tools import bench_edits, bench_network, bench_page
 from inpaint.tools.bench_rows import Row
 
 SECTIONS: dict[str, Callable[[bool], list[Row]]] = {
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[[bool], list[Row]]] = {
     "hole": bench_edits.hole,
     "candidates": bench_edits.candidates,
     "cold": bench_edits.cold,
+    "page": bench_page.page,
     "repaint": bench_network.repaint,
     "gpu": bench_network.gpu,
 }

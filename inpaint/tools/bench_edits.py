@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -147,7 +144,7 @@ def candidates(brief: bool) -> list[Row]:
 
 
 def cold(brief: bool) -> list[Row]:
-    """Start programs: the help, a fill of 100 × 100 pixels, and the page."""
+    """Start programs: the help, and a fill of 100 × 100 pixels."""
     size, side = (64, 12) if brief else (512, 100)
     pixels, mask = texture(size, size), box(size, size, side)
     edit(pixels, mask, seed=0)
@@ -159,43 +156,12 @@ def cold(brief: bool) -> list[Row]:
         Image.fromarray(mask).save(files[1])
         command = ["fill", files[0], "--mask", files[1], "-o", files[2]]
         seconds = in_turns({"help": lambda: _run("--help"), "fill": lambda: _run(*command)}, turns)
-    rows = [
+    return [
         Row("python -m inpaint --help", seconds["help"], most=0.5),
         Row("a warm fill", warm),
         Row("a cold fill", seconds["fill"], most=round(1.6 * warm + 4, 2)),
     ]
-    page = Path(__file__).parents[2] / "app.py"
-    if page.is_file():
-        opened = sorted(page_opens(page) for _ in range(turns))
-        rows.append(Row("python app.py until the page answers", opened[turns // 2], most=3))
-    return rows
 
 
 def _run(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "inpaint", *arguments], check=True, capture_output=True)
-
-
-def page_opens(page: Path, patience: float = 120) -> float:
-    """Return the seconds until a page that is started answers."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(page), "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(page.parent)},
-    )
-    try:
-        while time.perf_counter() - began < patience:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-                    answer.read()
-                return time.perf_counter() - began
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError("The page did not answer.")
-    finally:
-        process.terminate()
-        process.wait()

@@ -44,7 +44,7 @@ def script() -> str:
             const value = values[at] ?? "";
             if (value !== (usual[name] ?? "")) query.set(name, value);
         }});
-        history.replaceState(null, "", `?${{query}}`);
+        if (location.search !== `?${{query}}`) history.replaceState(null, "", `?${{query}}`);
     }}"""
 
 

@@ -379,4 +379,7 @@ root.canvasView = {
   get src() {
     return picture && !loading ? picture.src : null;
   },
+  get previewed() {
+    return preview !== null;
+  },
 };

@@ -22,7 +22,7 @@ from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
 from inpaint.ui.running import bar, followed, freed
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
-from inpaint.ui.showing import QUIET, Updates, opened
+from inpaint.ui.showing import Updates, on_canvas, opened, quiet
 from inpaint.ui.turns import Line
 from inpaint.ui.words import say
 from inpaint.video import VideoMoment, VideoResult
@@ -39,7 +39,7 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
         lambda path: shown_clip(parts, Path(path), options.max_pixels),
         parts.open_clip,
         parts.outputs,
-        api_visibility="private",
+        **on_canvas(parts),
     )
 
     def on_masks(session: Session, paths: list[str]) -> Updates:
@@ -47,7 +47,7 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
         return {parts.clip_told: say("clip_masked", count=len(paths))}
 
     parts.clip_masks.upload(
-        on_masks, [parts.session, parts.clip_masks], parts.outputs, api_visibility="private"
+        on_masks, [parts.session, parts.clip_masks], parts.outputs, **on_canvas(parts)
     )
 
     def on_fill(
@@ -68,10 +68,10 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
         parts.outputs,
         concurrency_limit=None,
         trigger_mode="once",
-        **QUIET,
+        **quiet(parts),
     )
-    parts.clip_save.click(lambda path: path, parts.clip_view, parts.file, **QUIET).success(
-        None, parts.file, None, js=SAVE_CLIP, **QUIET
+    parts.clip_save.click(lambda path: path, parts.clip_view, parts.file, **quiet(parts)).success(
+        None, parts.file, None, js=SAVE_CLIP, **quiet(parts)
     )
 
 

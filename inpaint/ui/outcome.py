@@ -10,7 +10,7 @@ import gradio as gr
 from inpaint.ui import review
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, sheet
-from inpaint.ui.showing import QUIET, Updates, estimating, nothing, shown, task_chosen, together
+from inpaint.ui.showing import Updates, estimating, nothing, quiet, shown, task_chosen, together
 from inpaint.ui.words import mark, say
 
 SAVE_FILE = "file => file && window.inpaintSave(file)"
@@ -29,7 +29,7 @@ def wire_results(parts: Parts) -> None:
         run.chosen = event.index
         return shown(parts, session)
 
-    parts.gallery.select(on_pick, [parts.session, parts.canvas], parts.outputs, **QUIET)
+    parts.gallery.select(on_pick, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
 
     def on_merge(session: Session, strokes: Any) -> Updates:
         if session.draft is None:
@@ -46,7 +46,7 @@ def wire_results(parts: Parts) -> None:
             _locked(parts, False),
         )
 
-    parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **QUIET)
+    parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
 
     def on_proceed(session: Session) -> Updates:
         session.visit.proceed()
@@ -55,7 +55,7 @@ def wire_results(parts: Parts) -> None:
             shown(parts, session),
         )
 
-    parts.proceed.click(on_proceed, parts.session, parts.outputs, **QUIET)
+    parts.proceed.click(on_proceed, parts.session, parts.outputs, **quiet(parts))
 
 
 def _locked(parts: Parts, merging: bool) -> Updates:
@@ -88,13 +88,14 @@ def wire_history(parts: Parts, device: str) -> None:
         chosen = task_chosen(parts, values["task"], values, sheet(session, drawing))
         title = say(f"task_{values['task']}")
         back = {
+            parts.task: values["task"],
             parts.seed: values["seed"],
             parts.locked: True,
             parts.status: say("is_back", task=title),
         }
         return together(chosen, back, shown(parts, session))
 
-    parts.history.select(on_history, parts.session, parts.outputs, **QUIET).then(
+    parts.history.select(on_history, parts.session, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 
@@ -107,7 +108,7 @@ def wire_history(parts: Parts, device: str) -> None:
         seen = {parts.canvas: gr.update(value=sheet(session, drawing))}
         return together(seen, shown(parts, session))
 
-    parts.canvas.back(on_back, parts.session, parts.outputs, **QUIET).then(
+    parts.canvas.back(on_back, parts.session, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 
@@ -119,7 +120,7 @@ def wire_history(parts: Parts, device: str) -> None:
         session.cards.pop(run.number)
         return {parts.status: "", **shown(parts, session)}
 
-    parts.delete.click(on_delete, parts.session, parts.outputs, **QUIET)
+    parts.delete.click(on_delete, parts.session, parts.outputs, **quiet(parts))
 
 
 def wire_downloads(parts: Parts) -> None:
@@ -134,7 +135,7 @@ def wire_downloads(parts: Parts) -> None:
             show_progress="minimal",
             show_progress_on=parts.status,
             api_visibility="private",
-        ).success(None, parts.file, None, js=SAVE_FILE, **QUIET)
+        ).success(None, parts.file, None, js=SAVE_FILE, **quiet(parts))
 
     def on_result(session: Session, with_recipe: bool, *, format: str | None) -> str:
         return review.result_file(session, format, with_recipe)

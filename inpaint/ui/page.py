@@ -22,14 +22,16 @@ from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
 from inpaint.ui.running import then_run, wire_running
 from inpaint.ui.session import Session, sorry, thumbnail
 from inpaint.ui.showing import (
-    QUIET,
     Updates,
     estimating,
     guide,
     guide_tip,
     nothing,
+    on_canvas,
     opened,
+    quiet,
     task_chosen,
+    task_parts,
     together,
 )
 from inpaint.ui.specialising import make_specialising
@@ -74,20 +76,20 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
             return shown_clip(parts, path, options.max_pixels)
         return on_open(path)
 
-    parts.canvas.upload(on_upload, outputs=parts.outputs, api_visibility="private").then(
+    parts.canvas.upload(on_upload, outputs=parts.outputs, **on_canvas(parts)).then(
         **estimating(parts, options.device)
     )
     parts.open_project.upload(
         lambda path: on_open(Path(path)),
         parts.open_project,
         parts.outputs,
-        api_visibility="private",
+        **on_canvas(parts),
     ).then(**estimating(parts, options.device))
 
     def on_mask(session: Session, event: gr.EventData) -> Updates:
         return {parts.canvas: opening.with_mask(session, uploaded_file(event))}
 
-    parts.canvas.mask_upload(on_mask, parts.session, parts.outputs, api_visibility="private").then(
+    parts.canvas.mask_upload(on_mask, parts.session, parts.outputs, **on_canvas(parts)).then(
         **estimating(parts, options.device)
     )
 
@@ -95,7 +97,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         return {parts.canvas: opening.with_transparent(session, strokes)}
 
     parts.see_through.click(
-        on_see_through, [parts.session, parts.canvas], parts.outputs, **QUIET
+        on_see_through, [parts.session, parts.canvas], parts.outputs, **quiet(parts)
     ).then(**estimating(parts, options.device))
 
     def on_snap(session: Session | None, event: gr.EventData) -> Updates:
@@ -104,7 +106,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         found = opening.snapped(session, rough_strokes(event), options.device)
         return {parts.canvas: gr.update(append=added(*found))}
 
-    parts.canvas.snap(on_snap, parts.session, parts.outputs, **QUIET)
+    parts.canvas.snap(on_snap, parts.session, parts.outputs, **quiet(parts))
 
     def on_find(
         session: Session | None, strokes: Strokes | None, task: str, *values: Any
@@ -125,7 +127,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         return guide(parts, thumbnail(picture))
 
     parts.guide.upload(
-        on_guide, [parts.guide, parts.session], parts.outputs, api_visibility="private"
+        on_guide, [parts.guide, parts.session], parts.outputs, **on_canvas(parts)
     ).then(**estimating(parts, options.device))
 
     def on_guide_remove(session: Session | None, task: str) -> Updates:
@@ -134,7 +136,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         return guide(parts, "", guide_tip(task))
 
     parts.guide_remove.click(
-        on_guide_remove, [parts.session, parts.task], parts.outputs, **QUIET
+        on_guide_remove, [parts.session, parts.task], parts.outputs, **quiet(parts)
     ).then(**estimating(parts, options.device))
 
     def on_example(task: str, event: gr.SelectData) -> Updates:
@@ -144,10 +146,11 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         if task == example.task and not example.settings:
             return page
         values = controls.defaults(example.task, **example.settings)
-        return together(page, task_chosen(parts, example.task, values))
+        chosen = {parts.task: example.task, **task_chosen(parts, example.task, values)}
+        return together(page, chosen)
 
     then_run(
-        parts.shelf.select(on_example, parts.task, parts.outputs, api_visibility="private"),
+        parts.shelf.select(on_example, parts.task, parts.outputs, **on_canvas(parts)),
         parts,
         options.device,
         line,
@@ -162,7 +165,9 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         return task_chosen(parts, name, found)
 
     kept = [parts.settings["model"], parts.settings["candidates"]]
-    task.input(on_task, [task, *kept], parts.outputs, **QUIET)
+    # Once the answer to the first of two choices is there, the second is asked for.
+    follow: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **quiet(parts)}
+    task.input(on_task, [task, *kept], task_parts(parts), **follow)
     gr.on(
         [parts.canvas.input, task.change, *(control.change for control in values)],
         **estimating(parts, options.device),
@@ -173,7 +178,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         None,
         [task, *values],
         js=address.script(),
-        **QUIET,
+        **quiet(parts),
     )
     for name in ("grow", "feather"):
         parts.settings[name].change(
@@ -181,24 +186,24 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
             parts.settings[name],
             parts.canvas,
             trigger_mode="always_last",
-            **QUIET,
+            **quiet(parts),
         )
     parts.settings["sampler"].input(
         controls.sampler_defaults,
         parts.settings["sampler"],
         [parts.settings[name] for name in controls.SAMPLER_DEFAULTS],
-        **QUIET,
+        **follow,
     )
 
     model = parts.settings["model"]
 
     def on_model(name: str, chosen: str) -> Updates:
         found = controls.updates(name, controls.defaults(name, model=chosen))
-        follow = ("model", *controls.FOR_MODELS, *models.defaults(chosen))
+        changed = ("model", *controls.FOR_MODELS, *models.defaults(chosen))
         named = dict(zip(controls.NAMES, found, strict=True))
-        return {parts.settings[key]: named[key] for key in follow}
+        return {parts.settings[key]: named[key] for key in changed}
 
-    model.input(on_model, [task, model], parts.outputs, **QUIET)
+    model.input(on_model, [task, model], values, **follow)
 
     def on_load(remembered: dict[str, Any] | None, request: gr.Request) -> Updates:
         captions = {} if language() == "en" else {parts.shelf: gr.update(value=shelf())}
@@ -215,7 +220,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
             **task_chosen(parts, name, found),
         }
 
-    demo.load(on_load, parts.remembered, parts.outputs, **QUIET)
+    demo.load(on_load, parts.remembered, parts.outputs, **quiet(parts))
     demo.load(None, js=SCRIPT.read_text("utf-8"))
     kept = [*kept, parts.with_recipe]
     gr.on(
@@ -224,6 +229,6 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         kept,
         parts.remembered,
         js=REMEMBER,
-        **QUIET,
+        **quiet(parts),
     )
-    parts.link.click(lambda: say("linked"), None, parts.status, js=COPY_LINK, **QUIET)
+    parts.link.click(lambda: say("linked"), None, parts.status, js=COPY_LINK, **quiet(parts))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PIL import Image
 
 from inpaint import masks, pictures, project, reviewing
@@ -41,23 +43,35 @@ def history_cards(session: Session) -> list[tuple[str, str]]:
     return found
 
 
-def comparison(run: Run) -> dict[str, object]:
+def comparison(session: Session, run: Run) -> dict[str, object]:
     """Return what the canvas lays over the picture: before, after, and where candidates differ."""
+    if session.views is None or session.views[0] is not run:
+        session.views = run, {}
+    views = session.views[1]
+
+    def view(name: str, draw: Callable[[], Image.Image]) -> str:
+        if name not in views:
+            views[name] = jpeg(draw())
+        return cached(views[name], "large.jpg")
+
     candidate = run.candidates[run.chosen]
     after = candidate.picture()
     before = run.before if run.before.size == after.size else candidate.original
     touched = reviewing.touched(candidate)
-    sure = None
-    if len(run.candidates) > 1:
+
+    def differences() -> Image.Image:
         whole = [candidate.picture() for candidate in run.candidates]
-        drawing = reviewing.uncertainty(whole, reviewing.touched(run.candidates[0]), WORK_COPY)
-        sure = cached(jpeg(Image.fromarray(drawing)), "sure.jpg")
-    first, second = (
-        cached(jpeg(pictures.preview(picture, WORK_COPY)), "large.jpg")
-        for picture in (before, after)
+        mask = reviewing.touched(run.candidates[0])
+        return Image.fromarray(reviewing.uncertainty(whole, mask, WORK_COPY))
+
+    count = len(run.candidates)  # merging adds one
+    return compared(
+        view("before", lambda: pictures.preview(before, WORK_COPY)),
+        view(f"after {run.chosen}", lambda: pictures.preview(after, WORK_COPY)),
+        after.size,
+        masks.bounding_box(touched) or (0, 0, *after.size),
+        view(f"sure {count}", differences) if count > 1 else None,
     )
-    box = masks.bounding_box(touched) or (0, 0, *after.size)
-    return compared(first, second, after.size, box, sure)
 
 
 def is_tight(run: Run) -> bool:

@@ -12,7 +12,7 @@ from inpaint.results import Moment
 from inpaint.ui import controls, opening, studio
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, sheet
-from inpaint.ui.showing import QUIET, Updates, shown, together
+from inpaint.ui.showing import Updates, quiet, shown, together
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 from inpaint.visit import Run
@@ -23,7 +23,7 @@ R = TypeVar("R")
 def wire_running(parts: Parts, device: str, line: Line) -> None:
     """Let runs be started, varied and stopped."""
     picking = gr.on(
-        parts.fill.click, controls.new_seed, [parts.locked, parts.seed], parts.seed, **QUIET
+        parts.fill.click, controls.new_seed, [parts.locked, parts.seed], parts.seed, **quiet(parts)
     )
     then_run(picking, parts, device, line)
 
@@ -42,7 +42,7 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
         parts.outputs,
         concurrency_limit=None,
         trigger_mode="once",
-        **QUIET,
+        **quiet(parts),
     )
 
     def on_more(session: Session) -> Iterator[Updates]:
@@ -55,7 +55,7 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
         parts.outputs,
         concurrency_limit=None,
         trigger_mode="once",
-        **QUIET,
+        **quiet(parts),
     )
     parts.stop.click(studio.stop, parts.session, None, queue=False, api_visibility="private")
 
@@ -75,7 +75,7 @@ def then_run(event: Any, parts: Parts, device: str, line: Line) -> None:
         parts.outputs,
         concurrency_limit=None,
         trigger_mode="once",
-        **QUIET,
+        **quiet(parts),
     )
 
 

@@ -18,7 +18,7 @@ from inpaint.results import Candidate
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.job import Job
 from inpaint.ui.words import say
-from inpaint.visit import Drawing, Visit
+from inpaint.visit import Drawing, Run, Visit
 
 WORK_COPY = 2048
 """Long side in pixels of what the browser gets to see of a picture."""
@@ -36,6 +36,8 @@ class Session:
         The run that is going on.
     cards
         Of each run, by its number, a small JPEG of each candidate.
+    views
+        The run that is on show, and of it, by name, the JPEGs to be laid over the picture.
     clip, clip_masks
         The video whose first frame is painted on, and masks for its frames in place of what is.
     draft, parked
@@ -45,6 +47,7 @@ class Session:
     visit: Visit
     job: Job[Any, Any] | None = None
     cards: dict[int, list[bytes]] = field(default_factory=dict)
+    views: tuple[Run, dict[str, bytes]] | None = None
     clip: Path | None = None
     clip_masks: Path | None = None
     draft: Candidate | None = None

@@ -17,7 +17,21 @@ from inpaint.visit import Drawing
 
 Updates = dict[Any, Any]
 """From components to what becomes of them."""
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def quiet(parts: Parts) -> dict[str, Any]:
+    """Return how an event runs whose progress is told in words, if at all.
+
+    The browser tells every component that has ever shown progress of each step of every event: so
+    one shows it for all.
+    """
+    hidden = {"show_progress": "hidden", "show_progress_on": parts.status}
+    return {**hidden, "api_visibility": "private"}
+
+
+def on_canvas(parts: Parts) -> dict[str, Any]:
+    """Return how an event runs that brings a picture: the canvas shows that it is coming."""
+    return {"show_progress_on": parts.canvas, "api_visibility": "private"}
 
 
 def together(*updates: Updates) -> Updates:
@@ -63,17 +77,25 @@ def guide_tip(task: str) -> str:
     return mark(f"task_{task}_guide") if TASKS[task].guide_tip else ""
 
 
+def task_parts(parts: Parts) -> list[Any]:
+    """Return what `task_chosen` writes: each output more is work for the browser."""
+    named = (parts.tip, parts.fill, parts.find, parts.guide_box, parts.guide_view, parts.canvas)
+    return [*named, *parts.values]
+
+
 def task_chosen(
     parts: Parts, name: str, values: dict[str, Any], sheet: Sheet | None = None
 ) -> Updates:
-    """Draw the page for a task; without another sheet the picture and its mask stay."""
+    """Draw the page for a task; without another sheet the picture and its mask stay.
+
+    What it writes is `task_parts`: the choice of the task itself is the caller's.
+    """
     row = TASKS[name]
     canvas = {"guide": row.guide != "unused", "grow": values["grow"], "feather": values["feather"]}
     if sheet is not None:
         canvas["value"] = sheet
     shown = zip(parts.values, controls.updates(name, values), strict=True)
     return {
-        parts.task: name,
         parts.tip: mark(f"task_{name}_tip"),
         parts.fill: gr.update(value=mark(f"task_{name}")),
         parts.find: gr.update(visible=TASKS[name].proposes),
@@ -104,7 +126,7 @@ def shown(parts: Parts, session: Session) -> Updates:
         return past | actions | canvas | {parts.results: gr.update(visible=False)}
     own, loss = review.own_format(session)
     return past | {
-        parts.canvas: gr.update(review=review.comparison(run), earlier=earlier),
+        parts.canvas: gr.update(review=review.comparison(session, run), earlier=earlier),
         parts.results: gr.update(visible=True),
         parts.outcome: gr.update(visible=True),
         parts.receipt: f"{run.receipt} {loss}".strip(),
@@ -131,4 +153,4 @@ def estimating(parts: Parts, device: str) -> dict[str, Any]:
         return studio.estimate(strokes, session, device, task, *values)
 
     inputs = [parts.canvas, parts.session, parts.task, *parts.values]
-    return {"fn": on_estimate, "inputs": inputs, "outputs": parts.cost, **QUIET}
+    return {"fn": on_estimate, "inputs": inputs, "outputs": parts.cost, **quiet(parts)}

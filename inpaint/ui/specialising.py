@@ -19,7 +19,7 @@ from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
 from inpaint.ui.running import bar, followed
 from inpaint.ui.session import sorry
-from inpaint.ui.showing import QUIET, Updates
+from inpaint.ui.showing import Updates, quiet
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 
@@ -64,7 +64,7 @@ def make_specialising(parts: Parts, options: Options, line: Line) -> None:
         with studio.in_one_sentence():
             return own.command(FOLDER, called, long or MINUTES)
 
-    gr.on([name.change, minutes.change], on_change, [name, minutes], command, **QUIET)
+    gr.on([name.change, minutes.change], on_change, [name, minutes], command, **quiet(parts))
     if not options.specialise:
         return
     jobs: dict[str | None, Job[Trained, Path]] = {}
@@ -106,7 +106,7 @@ def make_specialising(parts: Parts, options: Options, line: Line) -> None:
         [start, stop, told, model],
         concurrency_limit=None,
         trigger_mode="once",
-        **QUIET,
+        **quiet(parts),
     )
 
     def on_stop(request: gr.Request) -> None:

@@ -143,6 +143,16 @@ def test_the_page_follows_the_task_and_the_address_restores_it(visit, screenshot
     screenshot(again, "page-extend")
 
 
+def test_of_two_tasks_chosen_at_once_the_second_counts(visit):
+    tab = visit()
+    tab.evaluate("""for (const name of ["extend", "denoise"])
+        document.querySelector(`#task input[value=${name}]`).click()""")
+    until(tab, "text('#fill') == 'Denoise' && location.search.startsWith('?task=denoise')")
+    tab.locator("#noise").wait_for()
+    assert tab.locator("#task input:checked").input_value() == "denoise"
+    assert not tab.locator("#left").is_visible()
+
+
 def test_a_second_picture_is_taken_where_the_task_has_a_use_for_it(visit, photograph, screenshot):
     tab = visit("?task=replace")
     tab.locator("#guide").wait_for()

@@ -8,27 +8,22 @@ processes than cores.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from person import Canvas, until, upload
+from person import PATIENCE, Canvas, costs, filled, paint, until, upload
 from PIL import Image
 
+from inpaint.tools.bench_page import APP, CHOOSE, CHOSEN, PRESS, PREVIEWED, TASKS, WAIT
 from inpaint.ui.examples import examples
 
 pytestmark = pytest.mark.browser
 
 TRIES = 3
-WAIT = """async ([act, done]) => {
-    act = new Function(act);
-    done = new Function(`return ${done}`);
-    const began = performance.now();
-    act();
-    while (!done() && performance.now() - began < 5000) await new Promise(requestAnimationFrame);
-    return performance.now() - began;
-}"""
 WATCH_STROKES = """() => {
     globalThis.waits = [];
     document.addEventListener("pointermove", () => {
@@ -84,6 +79,20 @@ def test_from_the_open_page_to_a_result_by_one_click(visit, holds):
     holds("page open to first result", least(first_result, 8), 8, "s")
 
 
+def test_the_first_preview_comes_soon_after_the_button_is_pressed(visit, holds, photograph):
+    tab = visit()
+    upload(tab, photograph)
+    paint(tab, (1500, 900), (1560, 930))
+    costs(tab)  # the model is there
+
+    def first_preview() -> float:
+        seconds = tab.evaluate(WAIT, [PRESS, PREVIEWED, PATIENCE]) / 1000
+        filled(tab)
+        return seconds
+
+    holds("from the button to the first preview", least(first_preview, 2), 2, "s")
+
+
 def test_a_large_photograph_opens_and_strokes_on_it_show_at_once(visit, holds, tmp_path):
     part = np.asarray(Image.open(examples()[0].picture).convert("RGB").resize((1000, 1000)))
     path = tmp_path / "24-megapixels.jpg"
@@ -108,6 +117,24 @@ def test_a_large_photograph_opens_and_strokes_on_it_show_at_once(visit, holds, t
 def test_a_setting_follows_at_once(visit, holds):
     tab = visit("?steps=19")
     waits = [
-        tab.evaluate(WAIT, [SET_STEPS.format(n), STEPS_SHOWN.format(n)]) for n in range(20, 31)
+        tab.evaluate(WAIT, [SET_STEPS.format(n), STEPS_SHOWN.format(n), PATIENCE])
+        for n in range(20, 31)
     ]
     holds("a setting changes, and the link with it", np.median(waits), 100, "ms")
+
+
+def test_the_controls_follow_the_task(visit, holds):
+    tab = visit()
+    waits = [
+        tab.evaluate(WAIT, [CHOOSE.format(task), CHOSEN.format(control), PATIENCE])
+        for task, control in list(TASKS.items()) * 4
+    ]
+    holds("a task is chosen", np.median(waits), 500, "ms")
+
+
+def test_the_benchmark_uses_the_page_too(browser):
+    command = [sys.executable, "-m", "inpaint", "bench", "--section", "page", "--brief"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=APP.parent)
+    assert not done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line[:1] == "|"]
+    assert "the button pressed until the first preview" in rows and len(rows) == 7
