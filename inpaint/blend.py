@@ -1,8 +1,10 @@
 """`blend`: the picture's own patches, and a trained network where a hole is narrow.
 
 What surrounds a narrow hole tells nearly all of it, so the mean of what may be there, E[x0|known],
-is close to the truth, and a network gives it in one evaluation at the noisiest level. The mean of a
-wide hole is a blur: there the patches decide, on the coarse levels too, where all holes are narrow
+is close to the truth, and a network gives it in one evaluation at the noisiest level. But a mean is
+smoother than the picture: so it decides what the 3 × 3 pixels around each add up to, and the
+patches the detail (as bands of two pictures are joined: Burt & Adelson 1983). The mean of a wide
+hole is a blur: there the patches decide alone, on the coarse levels too, where all holes are narrow
 (the network was tried there: it made wide strokes smoother than the picture).
 """
 
@@ -22,10 +24,10 @@ from inpaint.layers import Layers
 from inpaint.regions import tiles
 from inpaint.selfpatch import PatchLevel, SelfModel
 
-TRUST = 0.6
-"""How much the network counts in a narrow hole, [0, 1]; more is smoother and hardly closer."""
 NARROW, WIDE = 3, 6
-"""Radii in pixels of holes up to which it counts in full, and from which it no longer does."""
+"""Radii in pixels of holes up to which the network counts, and from which it no longer does."""
+DETAIL = 3
+"""Side in pixels of the squares within which the patches decide."""
 NOISIEST = 999
 """The last timestep, where x0 = −v."""
 SIDE, CONTEXT = 256, 32
@@ -64,7 +66,7 @@ class BlendModel:
     ) -> BlendLevel:
         """Prepare the patches, and let the network look at a picture in its own size."""
         own = self.patches.level(known, mask, guess, coarser.patches if coarser else None, halved)
-        trust = TRUST * (torch.zeros_like(mask) if halved else narrowness(mask))
+        trust = torch.zeros_like(mask) if halved else narrowness(mask)
         mean = known.clone()
         for region in tiles((trust > 0).float(), SIDE, CONTEXT):
             fill = region.inside(self.fill(region.crop(known), region.crop(mask)))
@@ -101,9 +103,19 @@ class BlendLevel:
         return self.patches.guess
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
-        """Return the estimate of both."""
+        """Return the patches' estimate, moved smoothly to the network's."""
         own = self.patches.denoiser(known, mask)
-        return lambda x, level: own(x, level).lerp_(self.mean, self.trust)
+
+        def estimate(x: Tensor, level: float) -> Tensor:
+            patches = own(x, level)
+            return patches.addcmul_(self.trust, self._smooth(self.mean - patches))
+
+        return estimate
+
+    def _smooth(self, gap: Tensor) -> Tensor:
+        """Average a gap over the squares around, as far as the network counts there."""
+        sums = F.avg_pool2d(torch.cat([gap * self.trust, self.trust], 1), DETAIL, 1, DETAIL // 2)
+        return sums[:, :3] / sums[:, 3:].clamp(min=1e-6)
 
 
 def narrowness(mask: Tensor) -> Tensor:
