@@ -26,8 +26,10 @@ from inpaint.selfpatch import PatchLevel, SelfModel
 
 NARROW, WIDE = 3, 6
 """Radii in pixels of holes up to which the network counts, and from which it no longer does."""
-DETAIL = 3
-"""Side in pixels of the squares within which the patches decide."""
+DETAIL, AROUND = 3, 13
+"""Sides in pixels of the squares within which the patches decide, and in which they are judged."""
+DOUBT = 4.0
+"""Mean square error of the patches in a hole over what it is where they meet known pixels."""
 NOISIEST = 999
 """The last timestep, where x0 = −v."""
 SIDE, CONTEXT = 256, 32
@@ -103,19 +105,27 @@ class BlendLevel:
         return self.patches.guess
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
-        """Return the patches' estimate, moved smoothly to the network's."""
+        """Return the patches' estimate, moved smoothly to the network's.
+
+        Where the two lie further apart than the patches are likely to be off, as they are not where
+        the picture repeats itself, it is the network that is off: the best linear mean of the two
+        then moves by the share of the first's error in the square of the distance.
+        """
         own = self.patches.denoiser(known, mask)
 
         def estimate(x: Tensor, level: float) -> Tensor:
             patches = own(x, level)
-            return patches.addcmul_(self.trust, self._smooth(self.mean - patches))
+            gap = self._mean_around(self.mean - patches, DETAIL)
+            apart = self._mean_around(gap.square().mean(1, keepdim=True), AROUND)
+            share = (DOUBT * self.patches.misfit / apart.clamp(min=1e-6)).clamp(max=1)
+            return patches.addcmul_(self.trust * share, gap)
 
         return estimate
 
-    def _smooth(self, gap: Tensor) -> Tensor:
-        """Average a gap over the squares around, as far as the network counts there."""
-        sums = F.avg_pool2d(torch.cat([gap * self.trust, self.trust], 1), DETAIL, 1, DETAIL // 2)
-        return sums[:, :3] / sums[:, 3:].clamp(min=1e-6)
+    def _mean_around(self, values: Tensor, side: int) -> Tensor:
+        """Average over squares, as far as the network counts there."""
+        total = F.avg_pool2d(values * self.trust, side, 1, side // 2)
+        return total / F.avg_pool2d(self.trust, side, 1, side // 2).clamp(min=1e-6)
 
 
 def narrowness(mask: Tensor) -> Tensor:

@@ -206,6 +206,8 @@ class PatchLevel:
         numbers = torch.arange(len(self.queries), dtype=torch.int32)
         self.query_at[self.queries + FARTHEST * self.cols] = numbers
         self._weigh_votes()
+        # By how much the last estimate missed the nearest known pixels: a mean square error.
+        self.misfit = torch.zeros_like(mask)
         # Randomness here only orders a search; what differs between seeds is the sampler's noise.
         self.random = torch.Generator().manual_seed(0)
         self.match: Tensor | None = None
@@ -245,7 +247,10 @@ class PatchLevel:
         # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).
         rim = (self.total_votes > 0) & (mask == 0)
         error = torch.where(rim, known - voted, 0.0)
-        voted += spread(error, (~rim).to(error), SMOOTHING).clamp(-MOST_SHIFT, MOST_SHIFT)
+        error = torch.cat([error, error.square().mean(1, keepdim=True)], 1)
+        error = spread(error, (~rim).to(error), SMOOTHING)
+        voted += error[:, :3].clamp(-MOST_SHIFT, MOST_SHIFT)
+        self.misfit[self.box] = error[:, 3:]
         del error
         estimate = self.known.clone()
         estimate[self.box] = torch.where(mask > 0, voted, known)

@@ -8,7 +8,7 @@ import torch
 
 import inpaint
 from inpaint import catalog, devices, models
-from inpaint.blend import NARROW, TRUST, WIDE, BlendModel, narrowness
+from inpaint.blend import DETAIL, NARROW, WIDE, BlendModel, narrowness
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +45,42 @@ def test_a_hole_at_the_pictures_edge_counts_as_twice_as_wide():
     assert edge[0, 0, 0, 32] == inside[0, 0, 13, 32] < 1
 
 
-def test_the_estimate_is_the_networks_where_it_is_trusted(model):
-    known = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    line, box = (slice(5, 6), slice(8, 56)), (slice(24, 40), slice(24, 40))
-    mask = holes(line, box)
+def estimates(model, known, mask):
+    """The patches' own estimate, that of both, and the level of both."""
     level, x = 0.5, torch.randn(known.shape, generator=torch.Generator().manual_seed(1))
     both = model.level(known, mask, known, None)
     own = model.patches.level(known, mask, known, None).denoiser(known, mask)(x, level)
-    estimate = both.denoiser(known, mask)(x, level)
-    at = (..., *line)
-    wanted = (1 - TRUST) * own[at] + TRUST * both.mean[at]
-    assert torch.allclose(estimate[at], wanted, atol=1e-5)
-    assert not torch.allclose(own[at], both.mean[at], atol=0.1)
+    return own, both.denoiser(known, mask)(x, level), both
+
+
+def test_in_narrow_holes_the_network_decides_the_smooth_part_and_the_patches_the_detail(model):
+    known = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    line, box = (slice(5, 8), slice(8, 56)), (slice(24, 40), slice(24, 40))
+    own, estimate, both = estimates(model, known, holes(line, box))
+    middle = (..., 6, slice(9, 55))
+
+    def smooth(picture):
+        return torch.nn.functional.avg_pool2d(picture, DETAIL, 1, 1)[middle]
+
+    moved, whole = estimate - own, both.mean - own
+    assert torch.allclose(moved[middle], smooth(whole), atol=1e-5)
+    assert (smooth(whole).abs() > 0.1).any()
     assert torch.equal(estimate[..., 30:34, 30:34], own[..., 30:34, 30:34])
+
+
+@pytest.mark.parametrize("noise", [0, 0.02])
+def test_where_the_picture_repeats_itself_the_patches_are_believed(model, noise):
+    random = torch.Generator().manual_seed(0)
+    cell = torch.rand(1, 3, 8, 8, generator=random) * 2 - 1
+    exact = cell.repeat(1, 1, 12, 12)
+    picture = exact + noise * torch.randn(exact.shape, generator=random)
+    pixels = ((picture[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    mask = np.zeros((96, 96), bool)
+    mask[40:44, 20:80] = True
+    fill = inpaint.edit(pixels, mask, model="blend", seed=0, grow=0, feather=0, device="cpu")
+    wanted = (exact[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    error = np.abs(fill.picture.pixels - wanted)[mask].mean()
+    assert error < 0.5 + 2 * 127.5 * noise
 
 
 def test_what_the_network_sees_does_not_depend_on_the_hidden_pixels(model):
