@@ -11,6 +11,7 @@ hole is a blur: there the patches decide alone, on the coarse levels too, where 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -105,22 +106,21 @@ class BlendLevel:
         return self.patches.guess
 
     def denoiser(self, known: Tensor, mask: Tensor) -> Denoiser:
-        """Return the patches' estimate, moved smoothly to the network's.
+        """Return the estimate of both as a denoiser."""
+        return partial(self.estimate, self.patches.denoiser(known, mask))
+
+    def estimate(self, own: Denoiser, x: Tensor, level: float) -> Tensor:
+        """Return the patches' `own` estimate, moved smoothly to the network's.
 
         Where the two lie further apart than the patches are likely to be off, as they are not where
         the picture repeats itself, it is the network that is off: the best linear mean of the two
         then moves by the share of the first's error in the square of the distance.
         """
-        own = self.patches.denoiser(known, mask)
-
-        def estimate(x: Tensor, level: float) -> Tensor:
-            patches = own(x, level)
-            gap = self._mean_around(self.mean - patches, DETAIL)
-            apart = self._mean_around(gap.square().mean(1, keepdim=True), AROUND)
-            share = (DOUBT * self.patches.misfit / apart.clamp(min=1e-6)).clamp(max=1)
-            return patches.addcmul_(self.trust * share, gap)
-
-        return estimate
+        patches = own(x, level)
+        gap = self._mean_around(self.mean - patches, DETAIL)
+        apart = self._mean_around(gap.square().mean(1, keepdim=True), AROUND)
+        share = (DOUBT * self.patches.misfit / apart.clamp(min=1e-6)).clamp(max=1)
+        return patches.addcmul_(self.trust * share, gap)
 
     def _mean_around(self, values: Tensor, side: int) -> Tensor:
         """Average over squares, as far as the network counts there."""

@@ -93,11 +93,17 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model on a folder of photographs")
     train.add_argument("--data", required=True, type=Path, help="a folder of photographs")
-    train.add_argument("--preset", default="tiny", help="tiny, narrow or base (%(default)s)")
+    train.add_argument("--preset", help="tiny, restore, narrow or base (tiny)")
     train.add_argument("--minutes", required=True, type=float, help="how long to train")
     train.add_argument("--out", required=True, type=Path, help="the folder to write the model to")
     train.add_argument("--init-from", type=Path, help="a model folder whose weights to start from")
     train.add_argument("--resume", action="store_true", help="go on where --out was stopped")
+    train.add_argument("--batch-size", type=int, help="crops per step (256 on a GPU, 32 on a CPU)")
+    train.add_argument(
+        "--ema-images", type=float, help="half-life of the averaged weights (500000)"
+    )
+    train.add_argument("--noisiest", type=float, help="part of the noise to train on, up to 1 (1)")
+    train.add_argument("--whole", type=float, help="share of crops of which nothing is known")
     train.set_defaults(command=_train)
 
     special = commands.add_parser("specialise", help="fine-tune a model on pictures of your own")
@@ -125,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_names,
         default=("thin", "wide", "box", "half"),
         metavar="NAME,...",
-        help="families of masks: thin, wide, box, half, line (all but the last)",
+        help="families of masks: thin, wide, box, half (these four), line, narrow",
     )
     evaluate.add_argument(
         "--methods",
@@ -155,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_names,
         default=(),
         metavar="NAME,...",
-        help="evaluation, overhead, picture, hole, candidates, cold, repaint, gpu (all)",
+        help="evaluation, overhead, picture, hole, candidates, cold, page, repaint, gpu (all)",
     )
     bench.add_argument("--brief", action="store_true", help="tiny pictures: only whether it runs")
     bench.add_argument("--json", type=Path, help="a file to write the numbers to")
@@ -431,16 +437,8 @@ def _video(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from inpaint.training import TrainSettings, train
 
-    train(
-        TrainSettings(
-            data=options.data,
-            preset=options.preset,
-            minutes=options.minutes,
-            out=options.out,
-            init_from=options.init_from,
-            resume=options.resume,
-        )
-    )
+    given = {name: getattr(options, name, None) for name in TrainSettings.__dataclass_fields__}
+    train(TrainSettings(**{name: value for name, value in given.items() if value is not None}))
     return 0
 
 

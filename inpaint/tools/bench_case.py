@@ -64,6 +64,22 @@ def edit(width: int, height: int, side: int, turns: int = 1, steps: int = 12) ->
     }
 
 
+def preview(size: int, side: int, began: float) -> dict[str, float]:
+    """Fill a square; seconds from `began`, in the clock of `time.time`, to the first preview."""
+    from inpaint.editing import Moment
+    from inpaint.editing import edit as fill
+
+    seconds: list[float] = []
+
+    def show(moment: Moment) -> None:
+        if moment.preview and not seconds:
+            moment.preview()
+            seconds.append(time.time() - began)
+
+    fill(texture(size, size), box(size, size, side), seed=0, progress=show)
+    return {"seconds": seconds[0]}
+
+
 def _peak() -> float:
     """Return the most memory that this process ever held, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -71,4 +87,4 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"edit": edit}[sys.argv[1]](**json.loads(sys.argv[2]))))
+    print(json.dumps({"edit": edit, "preview": preview}[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 from unittest.mock import patch
 
 from PIL import Image
 
+from inpaint.blend import BlendLevel, BlendModel
 from inpaint.editing import Moment, edit
-from inpaint.selfpatch import PatchLevel, SelfModel
 from inpaint.tools.bench_case import box, texture
 from inpaint.tools.bench_rows import Row, apart, in_turns
 
@@ -28,7 +29,7 @@ PREVIEWS = 0.1
 def overhead(brief: bool) -> list[Row]:
     """Compare an edit of 128 × 128 pixels, previews on, with the time inside of its model.
 
-    Of `self` that is its evaluations and the preparation of its levels, which is as much its own.
+    Of `blend` that is its evaluations and the preparation of its levels, which is as much its own.
     """
     from inpaint.unet import InpaintUNet
 
@@ -37,7 +38,7 @@ def overhead(brief: bool) -> list[Row]:
     rows = []
     for model, parts in {
         "photo": [(InpaintUNet, "forward")],
-        "self": [(PatchLevel, "estimate"), (SelfModel, "level")],
+        "blend": [(BlendLevel, "estimate"), (BlendModel, "level")],
     }.items():
         edit(pixels, mask, model=model, seed=0)
         ratios = []
@@ -144,7 +145,7 @@ def candidates(brief: bool) -> list[Row]:
 
 
 def cold(brief: bool) -> list[Row]:
-    """Start programs: the help, and a fill of 100 × 100 pixels."""
+    """Start programs: the help, and a fill of 100 × 100 pixels, to its first preview and whole."""
     size, side = (64, 12) if brief else (512, 100)
     pixels, mask = texture(size, size), box(size, size, side)
     edit(pixels, mask, seed=0)
@@ -156,9 +157,11 @@ def cold(brief: bool) -> list[Row]:
         Image.fromarray(mask).save(files[1])
         command = ["fill", files[0], "--mask", files[1], "-o", files[2]]
         seconds = in_turns({"help": lambda: _run("--help"), "fill": lambda: _run(*command)}, turns)
+    previews = [apart("preview", size=size, side=side, began=time.time()) for _ in range(turns)]
     return [
         Row("python -m inpaint --help", seconds["help"], most=0.5),
         Row("a warm fill", warm),
+        Row("a process until its first preview", median(one["seconds"] for one in previews)),
         Row("a cold fill", seconds["fill"], most=round(1.6 * warm + 4, 2)),
     ]
 

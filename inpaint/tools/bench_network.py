@@ -65,11 +65,12 @@ def repaint(brief: bool) -> list[Row]:
     pixels, mask = texture(side, side), box(side, side, 24)
     peer = RePaint(_network("cpu").unet, _network("cpu").scheduler)
     settings: dict[str, Any] = {"model": "photo", "seed": 0, "grow": 0, "feather": 0}
-    edit(pixels, mask, **settings)
+    fill = {"ours": lambda: edit(pixels, mask, **settings)}
+    before = in_turns(fill, 3)["ours"]
     began = time.perf_counter()
     peer(pixels, mask, 0, walk)
     theirs = time.perf_counter() - began
-    ours = in_turns({"ours": lambda: edit(pixels, mask, **settings)}, 5)["ours"]
+    ours = (before + in_turns(fill, 3)["ours"]) / 2
     steps, jump, times = walk
     return [
         Row(f"diffusers' RePaint, {evaluations(steps, times, jump)} evaluations", theirs),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +62,8 @@ def methods(names: Sequence[str], model: str | None, size: int) -> list[Method]:
     names
         Names of models in the list, of `PEERS` and of `REPAINTS`; none for every one that is here.
     model
-        One more model, a name or a folder; the RePaints use its network, else the shipped one's.
+        One more model, a name or a folder; the RePaints use its network where it is one over
+        pixels, else that of `photo`.
     size
         Side of the crops.
 
@@ -74,14 +75,14 @@ def methods(names: Sequence[str], model: str | None, size: int) -> list[Method]:
     ours = [name for name, spec in listed().items() if spec.here() and spec.fills]
     if model is not None and model not in ours:
         ours.append(model)
-    network = model if model is not None and model != "self" else "photo"
+    network = model if model is not None and _network(model) is not None else "photo"
     known = [*ours, *PEERS, *(REPAINTS if network in ours else ())]
     for name in names:
         if name in REPAINTS and name not in known:
             raise ValueError(f"{name} needs a network; name one with --model.")
         if name not in known:
             raise ValueError(f"There is no method {name!r} here; choose from {', '.join(known)}.")
-    chosen = list(names) or known
+    chosen = list(names) or [n for n in known if n != "biharmonic" or find_spec("skimage")]
     if model is not None and model not in chosen:
         chosen.insert(0, model)
     return [_method(name, network, size) for name in chosen]
@@ -132,10 +133,15 @@ def _biharmonic() -> Callable[[Picture, Mask, int], tuple[list[Picture], int]]:
     return fill
 
 
+def _network(name: str) -> PixelModel | None:
+    """Load a model; None if it is no network over pixels."""
+    loaded = getattr(catalog.load(name, devices.pick()).filler, "model", None)
+    return loaded if isinstance(loaded, PixelModel) else None
+
+
 def _repaint(name: str, network: str, size: int) -> Method:
-    filler: Any = catalog.load(network, devices.pick()).filler
-    loaded = getattr(filler, "model", None)
-    if not isinstance(loaded, PixelModel):
+    loaded = _network(network)
+    if loaded is None:
         raise ValueError(f"{name} needs a network, and {network} is none.")
     if size % 16:
         raise ValueError(f"{name} needs crops whose size is a multiple of 16, not {size}.")

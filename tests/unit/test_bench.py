@@ -10,7 +10,7 @@ from inpaint.tools.bench import SECTIONS, Bench, bench
 from inpaint.tools.bench_case import box, texture
 from inpaint.tools.bench_rows import Row, apart, in_turns
 
-QUICK = [name for name in SECTIONS if name not in ("cold", "page", "picture", "hole")]
+QUICK = [name for name in SECTIONS if name not in ("page", "hole")]
 
 
 @pytest.mark.parametrize("name", QUICK)

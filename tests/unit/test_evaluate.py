@@ -247,6 +247,20 @@ def test_repaint_needs_a_network(folder, capsys, monkeypatch):
     assert error == "inpaint: repaint needs a network; name one with --model.\n"
 
 
+def test_beside_a_model_that_is_no_network_repaint_takes_the_shipped_one():
+    assert [one.name for one in methods(("repaint-short",), "blend", 64)] == [
+        "blend",
+        "repaint-short",
+    ]
+
+
+def test_by_default_everything_here_is_measured(monkeypatch):
+    names = [one.name for one in methods((), None, 64)]
+    assert names[:3] == ["self", "blend", "photo"] and "biharmonic" in names
+    monkeypatch.setattr("inpaint.tools.methods.find_spec", lambda name: None)
+    assert [n for n in names if n != "biharmonic"] == [one.name for one in methods((), None, 64)]
+
+
 # diffusers' RePaint
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from inpaint.cli import main
 from inpaint.pipeline import InpaintPipeline
 from inpaint.training import TrainSettings, train
 from inpaint.training.card import credits
@@ -375,6 +376,16 @@ def test_an_interrupted_run_leaves_a_model_that_fills(settings):
     np.testing.assert_allclose(filled[mask == 0], 128 / 255, atol=1e-6)
     assert (settings.out / "README.md").stat().st_size > 500
     assert not list(settings.out.rglob("*.partial")) and not list(settings.out.glob(".saving-*"))
+
+
+def test_the_command_trains_as_it_is_told(folder, tmp_path):
+    out = tmp_path / "out"
+    command = ["train", "--data", folder, "--preset", "restore", "--minutes", "0.001", "--out", out]
+    told = ["--batch-size", "2", "--ema-images", "8000", "--noisiest", "0.5", "--whole", "0.8"]
+    assert main([str(part) for part in (*command, *told)]) == 0
+    card = (out / "README.md").read_text()
+    assert "| noise | the lower 50% of the schedule |" in card
+    assert "of 2 crops |" in card and "half-life up to 8,000 images" in card
 
 
 def test_a_second_signal_acts_as_usual():
