@@ -98,10 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", required=True, type=Path, help="the folder to write the model to")
     train.add_argument("--init-from", type=Path, help="a model folder whose weights to start from")
     train.add_argument("--resume", action="store_true", help="go on where --out was stopped")
-    train.add_argument("--batch-size", type=int, help="crops per step (256 on a GPU, 32 on a CPU)")
-    train.add_argument(
-        "--ema-images", type=float, help="half-life of the averaged weights (500000)"
-    )
+    train.add_argument("--batch-size", type=int, help="crops a step (GPU: 256, CPU: 32)")
+    train.add_argument("--ema-images", type=float, help="half-life of the averages (500000)")
     train.add_argument("--noisiest", type=float, help="part of the noise to train on, up to 1 (1)")
     train.add_argument("--whole", type=float, help="share of crops of which nothing is known")
     train.set_defaults(command=_train)

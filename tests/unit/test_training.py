@@ -378,9 +378,20 @@ def test_an_interrupted_run_leaves_a_model_that_fills(settings):
     assert not list(settings.out.rglob("*.partial")) and not list(settings.out.glob(".saving-*"))
 
 
-def test_the_command_trains_as_it_is_told(folder, tmp_path):
+def test_the_command_trains_as_it_is_told(tmp_path):
+    picture(80, 70).save(tmp_path / "a.png")
     out = tmp_path / "out"
-    command = ["train", "--data", folder, "--preset", "restore", "--minutes", "0.001", "--out", out]
+    command = [
+        "train",
+        "--data",
+        tmp_path,
+        "--preset",
+        "restore",
+        "--minutes",
+        "0.001",
+        "--out",
+        out,
+    ]
     told = ["--batch-size", "2", "--ema-images", "8000", "--noisiest", "0.5", "--whole", "0.8"]
     assert main([str(part) for part in (*command, *told)]) == 0
     card = (out / "README.md").read_text()
