@@ -26,7 +26,7 @@ class Task:
     title, tip : str
         Two words at most, and a sentence.
     pretrained : str
-        What a pretrained model would do better, in a sentence; empty where nothing.
+        What a pretrained model would do better, in a sentence.
     mask : str
         Whether something must be painted.
     guide : str
@@ -44,7 +44,7 @@ class Task:
 
     title: str
     tip: str
-    pretrained: str = ""
+    pretrained: str
     mask: Need = "needed"
     guide: Need = "unused"
     guide_tip: str = ""
@@ -74,7 +74,9 @@ TASKS: dict[str, Task] = {
     ),
     "repair": Task(
         "Repair",
-        "Scratches, cracks and dust are found and filled; correct what was found by painting.",
+        "Scratches, cracks, dust, folds and date stamps are found and filled; correct what was "
+        "found by painting.",
+        "A pretrained model is better where a whole thing has to be invented.",
         mask="optional",
         controls=("sensitivity",),
         proposes=True,
@@ -130,6 +132,7 @@ TASKS: dict[str, Task] = {
         "Denoise",
         "Removes grain and sensor noise; the noise level is measured if you leave it empty, and "
         "fine texture can be taken for noise.",
+        "A pretrained model of such pictures, faces say, invents what is lost.",
         mask="optional",
         controls=("noise",),
         defaults=_restoring(steps=1),
@@ -139,6 +142,7 @@ TASKS: dict[str, Task] = {
         "Deblur",
         "Sharpens a picture that is evenly out of focus; say how far, for a radius that is too "
         "large draws halos.",
+        "A pretrained model of such pictures, faces say, invents what is lost.",
         mask="optional",
         controls=("blur", "noise"),
         defaults=_restoring(steps=6, strength=0.4),

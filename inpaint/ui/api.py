@@ -88,7 +88,7 @@ def tasks() -> list[dict[str, Any]]:
         {
             "name": name,
             "title": task.title,
-            "tip": f"{task.tip} {task.pretrained}".strip(),
+            "tip": f"{task.tip} {task.pretrained}",
             "mask": task.mask,
             "guide": task.guide,
             "settings": list(task.controls),

@@ -175,8 +175,7 @@ def english() -> dict[str, str]:
     found = WORDS | {f"{TIP}{name}": tip for name, tip in BUTTON_TIPS.items()}
     for name, task in TASKS.items():
         found |= {f"task_{name}": task.title, f"task_{name}_tip": task.tip}
-        if task.pretrained:
-            found[f"task_{name}_pretrained"] = task.pretrained
+        found[f"task_{name}_pretrained"] = task.pretrained
         if task.guide_tip:
             found[f"task_{name}_guide"] = task.guide_tip
     for name, option in OPTIONS.items():
