@@ -425,6 +425,7 @@ def _video(options: argparse.Namespace) -> int:
         print(
             f"{result.path}: {result.frames} frames; {result.borrowed:.0%} of the hole from other "
             f"frames, {result.carried:.0%} carried on, {result.invented:.0%} invented; "
+            f"flicker {result.flicker:.1f} of 255, around it {result.flicker_around:.1f}; "
             f"{result.seconds:.1f} s",
             *result.notes,
             sep="\n",
