@@ -292,6 +292,10 @@ def _edit(options: argparse.Namespace) -> int:
         raise ValueError("Where candidates disagree is saved in 16 bits: as PNG or TIFF.")
     if options.diversity_out and settings.get("candidates", 1) < 2:
         raise ValueError("One candidate has no spread: ask for more with --candidates.")
+    picture = pictures.read(options.picture)
+    if picture.bands and pictures.format_of(options.output) != "TIFF":
+        count = picture.pixels.shape[2]
+        raise ValueError(f"This picture has {count} bands, which only TIFF holds: name it .tif.")
     from inpaint.editing import Moment, edit
     from inpaint.results import numbered
 
@@ -302,7 +306,7 @@ def _edit(options: argparse.Namespace) -> int:
         bar.show(moment.number, moment.total, moment.stage)
 
     result = edit(
-        options.picture,
+        picture,
         getattr(options, "mask", None),
         guide=getattr(options, "guide", None),
         device=options.device,

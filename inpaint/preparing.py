@@ -17,7 +17,7 @@ from inpaint import damage, guides, masks, pictures, sources
 from inpaint.colouring import spread_colours
 from inpaint.filling import Filler
 from inpaint.operators import LUMA, Blurred, Grey, Noisy, Shrunk
-from inpaint.pictures import Picture
+from inpaint.pictures import Picture, PictureError
 from inpaint.restoring import (
     Restorer,
     block_sums_kept,
@@ -177,7 +177,8 @@ def _enlarged(request: Request) -> Prepared:
 
 def _inkless(picture: Picture) -> Picture:
     """Turn CMYK into RGB: a mean of inks is not the ink of a mean."""
-    return _as_rgb(picture) if picture.pixels.shape[2] == 4 else picture
+    cmyk = picture.pixels.shape[2] == 4 and not picture.bands
+    return _as_rgb(picture) if cmyk else picture
 
 
 def _by_lanczos(pixels: NDArray[Any], scale: int, maximum: int) -> NDArray[Any]:
@@ -212,6 +213,7 @@ def _shrinks_back(request: Request, result: Picture) -> str:
 
 def _coloured(request: Request) -> Prepared:
     """Start from grey, with the strokes' colours spread over it."""
+    _refuse_bands(request.picture)
     picture = _as_rgb(request.picture)
     tones = grey(picture.pixels.astype(np.int64))
     start = np.repeat(tones[..., None], 3, axis=2)
@@ -223,6 +225,15 @@ def _coloured(request: Request) -> Prepared:
             start = with_grey(spread, tones, picture.maximum)
     guess = replace(picture, pixels=start.astype(picture.pixels.dtype))
     return _everywhere(picture, request.painted, guess)
+
+
+def _refuse_bands(picture: Picture) -> None:
+    """Say of bands, before any work, that they take no colours."""
+    if picture.bands:
+        raise PictureError(
+            f"This picture has {picture.pixels.shape[2]} bands, which take no colours: "
+            "save one of them as grey or three as RGB first, and use that."
+        )
 
 
 def _as_rgb(picture: Picture) -> Picture:
@@ -330,6 +341,7 @@ def _replaced(request: Request) -> Prepared:
         raise ValueError("Paint in colour, or give a second picture: a painted copy or an object.")
     if request.guide is None:
         return _painted_over(request)
+    _refuse_bands(picture)
     start, mask, rectangle = guides.laid(picture, request.guide, request.painted, settings.at)
     if rectangle:
         start = guides.blended(picture, start, mask)
@@ -360,6 +372,8 @@ def _restyled(request: Request) -> Prepared:
     """Start from the picture in the colours of the style."""
     if request.guide is None and request.settings.model in ("self", "blend"):
         raise ValueError("Give a second picture that shows the style, or choose a model that does.")
+    if request.guide is not None:
+        _refuse_bands(request.picture)
     prepared = _created(request)
     if request.guide is None:
         return prepared
@@ -383,8 +397,7 @@ def _all_new(request: Request, result: Picture) -> str:
 def _from_this(filler: Filler, request: Request) -> Filler:
     if request.painted is not None:
         return filler
-    own = _tensor(guides.fitted(request.picture, LARGEST_MADE))
-    return sources.from_picture(filler, own, here=True)
+    return sources.from_itself(filler)
 
 
 def _from_the_style(filler: Filler, request: Request) -> Filler:

@@ -223,18 +223,20 @@ class _Unpacker:
         size = (int(about["width"]), int(about["height"]))
         pictures.check_size(size, self.max_pixels)
         channels, bits, count = (int(about[key]) for key in ("channels", "bits", "count"))
-        if channels not in (1, 3, 4) or bits not in (8, 16) or not 0 <= count <= size[0] * size[1]:
+        own = self.original
+        known = (own.pixels.shape[2],) if own.bands else (1, 3, 4)
+        if channels not in known or bits not in (8, 16) or not 0 <= count <= size[0] * size[1]:
             raise ProjectError("This project is damaged: a result's kind is unknown.")
         where = self._bits(f"{number}-where", size)
         if where.sum() != count:
             raise ProjectError("This project is damaged: a result is cut short.")
         dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
         shape = (size[1], size[0], channels)
-        same = shape == self.original.pixels.shape and dtype == self.original.pixels.dtype
-        below = self.original.pixels if same else np.zeros(shape, dtype)
+        same = shape == own.pixels.shape and dtype == own.pixels.dtype
+        below = own.pixels if same else np.zeros(shape, dtype)
         values = self._array(f"{number}-pixels", (count, channels), dtype)
         alpha = self._array(f"{number}-alpha", shape[:2], dtype) if about["alpha"] else None
-        original = replace(self.original, pixels=below, alpha=alpha)
+        original = replace(own, pixels=below, alpha=alpha)
         box = masks.bounding_box(where)
         if box is None:
             return Candidate(original, (), {})

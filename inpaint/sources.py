@@ -68,13 +68,15 @@ def _learning(filler: Filler, find: Find, here: bool) -> Filler:
     return filler
 
 
-def from_picture(filler: Filler, pixels: Tensor, here: bool = False) -> Filler:
-    """Learn from a whole picture, (1, 3, h, w) in [-1, 1] (as GPNN, Granot et al. 2022).
-
-    `here` says that it shows the window itself, place by place.
-    """
+def from_picture(filler: Filler, pixels: Tensor) -> Filler:
+    """Learn from a whole picture, (1, 3, h, w) in [-1, 1] (as GPNN, Granot et al. 2022)."""
     nowhere = torch.zeros(1, 1, *pixels.shape[-2:])
-    return _learning(filler, lambda picture, mask: (pixels, nowhere), here)
+    return _learning(filler, lambda picture, mask: (pixels, nowhere), here=False)
+
+
+def from_itself(filler: Filler) -> Filler:
+    """Learn from the whole window as it is, the part to be made anew too; of bands, their own."""
+    return _learning(filler, lambda picture, mask: (picture, torch.zeros_like(mask)), here=True)
 
 
 def tinted(filler: Filler) -> Filler:

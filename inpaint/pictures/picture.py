@@ -107,11 +107,6 @@ class Picture:
         """
         values = rgb.astype(np.float32)
         if self.bands:
-            if values.shape[2] < self.pixels.shape[2]:
-                raise PictureError(
-                    f"A picture of {self.pixels.shape[2]} bands takes no colours from another one: "
-                    "fill, extend, repair and create work on it."
-                )
             values = values[..., : self.pixels.shape[2]]
         elif self.pixels.shape[2] == 1:
             values = values @ np.array([[0.299], [0.587], [0.114]], np.float32)

@@ -205,7 +205,7 @@ def encode(picture: Picture, xmp: bytes | None) -> bytes:
     if samples > colours:
         tags[338] = 2
     if picture.bands:
-        tags[262], tags[338] = extras["bands"]
+        tags[262], tags[338] = extras.get("bands", (1, (0,) * (samples - 1)))
     if "dpi" in extras:
         tags[282], tags[283] = extras["dpi"]
         tags[296] = 2

@@ -5,9 +5,12 @@ import io
 import numpy as np
 import pytest
 
-from inpaint import PictureError, edit, estimate, pictures
+from inpaint import PictureError, edit, estimate, pictures, project
+from inpaint.cli import main
 from inpaint.editing import Stopped
 from inpaint.pictures import Picture
+from inpaint.tasks import TASKS
+from inpaint.visit import Visit
 
 tifffile = pytest.importorskip("tifffile")
 RNG = np.random.default_rng(0)
@@ -138,11 +141,98 @@ def test_stop_in_the_middle_of_the_bands_keeps_the_rest():
     assert result.receipt.changed == 0
 
 
-def test_extend_repair_and_create_take_bands():
-    picture = bands(5)
-    assert edit(picture, task="extend", left=5, **FAST).picture.pixels.shape == (40, 49, 5)
-    assert edit(picture, MASK, task="repair", **FAST).receipt.changed == 0
-    assert edit(picture, MASK, task="create", **FAST).receipt.changed == 0
+SCENES = {
+    2: {"photometric": "minisblack", "extrasamples": [0]},
+    4: {"photometric": "rgb", "extrasamples": [0]},
+    5: {"photometric": "minisblack", "extrasamples": [0] * 4},
+}
+GUIDE = np.zeros((9, 9, 3), np.uint8)
+USES = {
+    "fill": ("fill", {"mask": MASK}),
+    "extend": ("extend", {"left": 5}),
+    "repair": ("repair", {"mask": MASK}),
+    "repair what is found": ("repair", {}),
+    "replace": ("replace", {"mask": MASK}),
+    "create": ("create", {}),
+    "create a part": ("create", {"mask": MASK}),
+    "vary": ("create", {"strength": 0.5}),
+    "enlarge": ("enlarge", {}),
+    "denoise": ("denoise", {}),
+    "denoise a part": ("denoise", {"mask": MASK}),
+    "deblur": ("deblur", {}),
+    "deblur a part": ("deblur", {"mask": MASK}),
+    "paste": ("replace", {"guide": GUIDE}),
+    "restyle": ("restyle", {"guide": GUIDE}),
+    "colourise": ("colourise", {}),
+    "colourise by strokes": ("colourise", {"guide": GUIDE}),
+}
+REFUSED = ("paste", "restyle", "colourise", "colourise by strokes")
+
+
+def test_every_task_is_tried():
+    assert {task for task, _ in USES.values()} == set(TASKS)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("count", SCENES)
+@pytest.mark.parametrize("use", [use for use in USES if use not in REFUSED])
+def test_every_task_gives_all_bands_back(use, count, dtype, tmp_path):
+    task, settings = USES[use]
+    # Each band has values of its own, so that none can be taken for another.
+    array = RNG.integers(0, 40, (40, 44, count)) + 50 * np.arange(count)
+    array = (array * (np.iinfo(dtype).max // 255)).astype(dtype)
+    result = edit(tiff(array, **SCENES[count]), task=task, **FAST, **settings)
+    result.save(tmp_path / "out.tif")
+    after, _, page = opened((tmp_path / "out.tif").read_bytes())
+    assert after.dtype == dtype and after.shape == (*result.mask.shape, count)
+    assert list(page.tags[338].value) == SCENES[count]["extrasamples"]
+    assert np.array_equal(pictures.read(tmp_path / "out.tif").pixels, after)
+    if task == "enlarge":
+        means = after.reshape(40, 2, 44, 2, count).mean((1, 3))
+        assert np.array_equal(means, array) and "exactly" in str(result.receipt)
+        return
+    inside = result.mask
+    if task == "extend":
+        assert after.shape == (40, 49, count)
+        after, inside = after[:, 5:], inside[:, 5:]
+    assert np.array_equal(after[~inside], array[~inside])
+    if task in ("fill", "replace", "create"):
+        means = after[inside].reshape(-1, count).mean(0) / (np.iinfo(dtype).max // 255)
+        assert np.abs(means - 20 - 50 * np.arange(count)).max() < 20, "bands are mixed up"
+
+
+@pytest.mark.parametrize("count", SCENES)
+@pytest.mark.parametrize("use", REFUSED)
+def test_bands_that_cannot_be_coloured_are_refused_before_the_work(use, count):
+    task, settings = USES[use]
+    array = RNG.integers(0, 256, (40, 44, count)).astype(np.uint8)
+    data = tiff(array, **SCENES[count])
+
+    def working(moment):
+        raise AssertionError("it works")
+
+    wanted = f"This picture has {count} bands, which take no colours: save one"
+    with pytest.raises(PictureError, match=wanted) as refusal:
+        edit(data, task=task, progress=working, **FAST, **settings)
+    assert str(refusal.value).count(".") == 1
+    with pytest.raises(PictureError, match=wanted):
+        estimate(pictures.read(data), task=task, device="cpu", **settings)
+
+
+def test_bands_made_in_python_are_saved_too():
+    saved = pictures.encode(bands(5))
+    assert opened(saved)[0].shape == (40, 44, 5)
+    assert pictures.read(saved).bands
+
+
+def test_the_command_line_refuses_a_format_without_bands_before_the_work(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("inpaint.editing.edit", lambda *args, **settings: pytest.fail("it works"))
+    array = RNG.integers(0, 256, (40, 44, 5)).astype(np.uint8)
+    (tmp_path / "scene.tif").write_bytes(tiff(array, **SCENES[5]))
+    assert main(["enlarge", str(tmp_path / "scene.tif"), "-o", str(tmp_path / "out.png")]) != 0
+    assert "has 5 bands, which only TIFF holds: name it .tif" in capsys.readouterr().err
 
 
 def test_what_cannot_hold_bands_says_so(tmp_path):
@@ -150,8 +240,6 @@ def test_what_cannot_hold_bands_says_so(tmp_path):
     for format in ("PNG", "JPEG", "WEBP", "BMP"):
         with pytest.raises(PictureError, match="5 bands, which only TIFF holds"):
             pictures.encode(picture, format)
-    with pytest.raises(PictureError, match="takes no colours from another"):
-        edit(picture, MASK, task="replace", guide=np.zeros((9, 9, 3), np.uint8), **FAST)
     assert pictures.preview(picture, 20).size == (20, 18)
 
 
@@ -159,3 +247,16 @@ def test_diversity_of_bands():
     result = edit(bands(5), MASK, candidates=2, **FAST)
     assert result.diversity().shape == MASK.shape and result.diversity().any()
     assert not result.diversity()[~result.mask].any()
+
+
+def test_a_project_keeps_every_band():
+    array = RNG.integers(0, 65536, (40, 44, 5)).astype(np.uint16)
+    data = tiff(array, **SCENES[5])
+    visit = Visit.begin("scene", data, pictures.read(data))
+    for more in ({"mask": MASK}, {"task": "extend", "left": 3}):
+        result = edit(visit.original, **FAST, **more)
+        visit.add(result, None, visit.original, "Done.")
+    again, _ = project.open_project(project.save(visit, None))
+    for old, new in zip(visit.runs, again.runs, strict=True):
+        assert np.array_equal(new.picture().pixels, old.picture().pixels)
+        assert new.picture().bands
