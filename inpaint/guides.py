@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from inpaint import masks
-from inpaint.pictures import Picture
+from inpaint.pictures import Picture, georeference
 from inpaint.regions import Box
 from inpaint.scales import spread
 
@@ -178,4 +178,5 @@ def fitted(picture: Picture, side: int) -> Picture:
         return picture
     size = (max(1, round(width * min(scale, 1))), max(1, round(height * min(scale, 1))))
     pixels = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA)
-    return replace(picture, pixels=pixels.reshape(size[1], size[0], -1), alpha=None)
+    exif = georeference.moved(picture.exif, (size[0] / width, size[1] / height))
+    return replace(picture, pixels=pixels.reshape(size[1], size[0], -1), alpha=None, exif=exif)

@@ -17,7 +17,7 @@ from inpaint import damage, guides, masks, pictures, sources
 from inpaint.colouring import spread_colours
 from inpaint.filling import Filler
 from inpaint.operators import LUMA, Blurred, Grey, Noisy, Shrunk
-from inpaint.pictures import Picture, PictureError
+from inpaint.pictures import Picture, PictureError, georeference
 from inpaint.restoring import (
     Restorer,
     block_sums_kept,
@@ -32,6 +32,7 @@ Mask = NDArray[np.bool_]
 LARGEST_MADE = 384
 """Longer side in pixels of a picture that is made anew, and of one that gives its patches."""
 
+NOWHERE = "A picture made anew shows no place: its georeference is left out."
 LEAST_NOISE = 0.5
 """Deviation, of 255, taken for that of a picture without visible noise: rounding leaves 0.3."""
 ERROR = 12.0
@@ -130,7 +131,8 @@ def _extended(request: Request) -> Prepared:
     if alpha is not None:
         alpha = np.pad(alpha, around, constant_values=picture.maximum)
     new = np.pad(np.zeros(picture.pixels.shape[:2], bool), around, constant_values=True)
-    canvas = replace(picture, pixels=pixels, alpha=alpha)
+    exif = georeference.moved(picture.exif, offset=(left, top))
+    canvas = replace(picture, pixels=pixels, alpha=alpha, exif=exif)
     return Prepared(canvas, masks.grow(new, settings.grow), bare=new)
 
 
@@ -172,7 +174,8 @@ def _enlarged(request: Request) -> Prepared:
     alpha = picture.alpha
     if alpha is not None:
         alpha = _by_lanczos(alpha[..., None], scale, picture.maximum)[..., 0]
-    return _everywhere(replace(picture, pixels=pixels, alpha=alpha), None)
+    exif = georeference.moved(picture.exif, (scale, scale))
+    return _everywhere(replace(picture, pixels=pixels, alpha=alpha, exif=exif), None)
 
 
 def _inkless(picture: Picture) -> Picture:
@@ -364,8 +367,13 @@ def _created(request: Request) -> Prepared:
     if request.painted is not None:
         return _painted_over(request)
     picture = guides.fitted(request.picture, LARGEST_MADE)
-    mask = np.ones(picture.size[::-1], bool)
-    return Prepared(picture, mask, bare=mask, note=_shrunk(request.picture, picture))
+    mask, note = np.ones(picture.size[::-1], bool), _shrunk(request.picture, picture)
+    if request.settings.strength == 1:  # nothing stays where it was
+        exif = georeference.without(picture.exif)
+        if exif != picture.exif:
+            note = f"{note} {NOWHERE}".lstrip()
+            picture = replace(picture, exif=exif)
+    return Prepared(picture, mask, bare=mask, note=note)
 
 
 def _restyled(request: Request) -> Prepared:

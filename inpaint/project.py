@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from inpaint import masks, pictures
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
+from inpaint.pictures.metadata import tags_fit
 from inpaint.regions import Region
 from inpaint.results import Candidate, Patch
 from inpaint.visit import MAX_RUNS, Drawing, Run, Visit
 
 VERSION = 1
 MAX_STORY = 32 << 20  # bytes of project.json
+MAX_EXIF = 8 << 20  # of a result
 MAX_PICTURES = 600
 MAX_BYTES = 4 << 30  # unpacked, in all
 ROOM = 256 << 20  # unpacked bytes that any project may have,
@@ -146,6 +148,9 @@ class _Packer:
         self.archive.writestr(f"{number}-pixels", _little(picture.pixels[differs]))
         if picture.alpha is not None:
             self.archive.writestr(f"{number}-alpha", _little(picture.alpha))
+        own = picture.exif != original.exif  # a georeference moves with the canvas
+        if own:
+            self.archive.writestr(f"{number}-exif", picture.exif or b"")
         self.pictures.append(
             {
                 "width": picture.size[0],
@@ -154,6 +159,7 @@ class _Packer:
                 "bits": 8 * picture.pixels.itemsize,
                 "count": int(differs.sum()),
                 "alpha": picture.alpha is not None,
+                "exif": own,
             }
         )
         return number
@@ -236,7 +242,8 @@ class _Unpacker:
         below = own.pixels if same else np.zeros(shape, dtype)
         values = self._array(f"{number}-pixels", (count, channels), dtype)
         alpha = self._array(f"{number}-alpha", shape[:2], dtype) if about["alpha"] else None
-        original = replace(own, pixels=below, alpha=alpha)
+        exif = self._exif(number) if about.get("exif") else own.exif
+        original = replace(own, pixels=below, alpha=alpha, exif=exif)
         box = masks.bounding_box(where)
         if box is None:
             return Candidate(original, (), {})
@@ -245,6 +252,12 @@ class _Unpacker:
         pixels = np.zeros((*part.shape, channels), np.float32)
         pixels[part] = values
         return Candidate(original, (Patch(region, pixels, part.astype(np.float32)),), {})
+
+    def _exif(self, number: int) -> bytes | None:
+        block = self._read(f"{number}-exif", at_most=MAX_EXIF)
+        if not tags_fit(block):
+            raise ProjectError("This project is damaged: what it says of a result is too much.")
+        return block or None
 
     def _drawing(self, item: dict[str, Any] | None, picture: Picture) -> Drawing | None:
         if item is None:
@@ -283,6 +296,7 @@ def _fingerprint(picture: Picture) -> bytes:
     found.update(np.ascontiguousarray(picture.pixels).data)
     if picture.alpha is not None:
         found.update(np.ascontiguousarray(picture.alpha).data)
+    found.update(picture.exif or b"")
     return found.digest()
 
 
