@@ -122,6 +122,8 @@ def decode_cv2(data: bytes) -> np.ndarray:
     """Decode 16-bit data to (H, W, C) uint16 with C = 1, 3 or 4 in RGB order."""
     import cv2
 
+    log = cv2.utils.logging
+    log.setLogLevel(log.LOG_LEVEL_ERROR)  # it would warn of every tag that is not TIFF's own
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16:
         raise ValueError("its 16-bit data are damaged or of a rare kind")

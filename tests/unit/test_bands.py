@@ -235,6 +235,12 @@ def test_the_command_line_refuses_a_format_without_bands_before_the_work(
     assert "has 5 bands, which only TIFF holds: name it .tif" in capsys.readouterr().err
 
 
+def test_a_geotiff_is_read_in_silence(capfd):
+    array = RNG.integers(0, 65536, (40, 44, 3)).astype(np.uint16)
+    assert np.array_equal(pictures.read(tiff(array, photometric="rgb")).pixels, array)
+    assert capfd.readouterr().err == ""
+
+
 def test_what_cannot_hold_bands_says_so(tmp_path):
     picture = bands(5)
     for format in ("PNG", "JPEG", "WEBP", "BMP"):
