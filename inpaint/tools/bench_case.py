@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -87,4 +88,5 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"edit": edit, "preview": preview}[sys.argv[1]](**json.loads(sys.argv[2]))))
+    cases: dict[str, Callable[..., dict[str, float]]] = {"edit": edit, "preview": preview}
+    print(json.dumps(cases[sys.argv[1]](**json.loads(sys.argv[2]))))
