@@ -26,7 +26,7 @@ from inpaint.restoring import (
     network_of,
 )
 from inpaint.rounding import blocks, grey, unblocked, with_grey, with_sums
-from inpaint.settings import Settings
+from inpaint.settings import Settings, sides
 
 Mask = NDArray[np.bool_]
 LARGEST_MADE = 384
@@ -134,26 +134,6 @@ def _extended(request: Request) -> Prepared:
     exif = georeference.moved(picture.exif, offset=(left, top))
     canvas = replace(picture, pixels=pixels, alpha=alpha, exif=exif)
     return Prepared(canvas, masks.grow(new, settings.grow), bare=new)
-
-
-def sides(size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int]:
-    """How many pixels to add at the left, top, right and bottom of a picture of `size`.
-
-    An aspect ratio adds to what the sides ask for, evenly on both sides, as much as it takes.
-    """
-    width = size[0] + settings.left + settings.right
-    height = size[1] + settings.top + settings.bottom
-    more_x = more_y = 0
-    if settings.aspect:
-        across, down = map(float, settings.aspect.split(":"))
-        more_x = max(round(height * across / down) - width, 0)
-        more_y = max(round(width * down / across) - height, 0)
-    return (
-        settings.left + more_x // 2,
-        settings.top + more_y // 2,
-        settings.right + more_x - more_x // 2,
-        settings.bottom + more_y - more_y // 2,
-    )
 
 
 def _everywhere(picture: Picture, painted: Mask | None, start: Picture | None = None) -> Prepared:

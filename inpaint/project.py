@@ -52,6 +52,7 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
             "drawing": packer.drawing(drawing),
             "shown": visit.runs.index(visit.shown) if visit.shown else None,
             "origin": visit.runs.index(visit.origin) if visit.origin else None,
+            "invented": packer.mask(visit.invented),
             "runs": [
                 {
                     "number": run.number,
@@ -64,6 +65,8 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
                     "seams": run.seams,
                     "receipt": run.receipt,
                     "said": run.said,
+                    "invented": packer.mask(run.marked),
+                    "earlier": packer.mask(run.earlier),
                     "chosen": run.chosen,
                     "origin": visit.runs.index(run.origin) if run.origin else None,
                 }
@@ -113,6 +116,7 @@ class _Packer:
         self.archive, self.original = archive, original
         self.pictures: list[dict[str, Any]] = []
         self._known: dict[bytes, int | None] = {}
+        self._masks: dict[int, str] = {}
 
     def picture(self, picture: Picture) -> int | None:
         """Return a picture's number; None for the original."""
@@ -124,6 +128,15 @@ class _Packer:
         if key not in self._known:
             self._known[key] = self._write(picture)
         return self._known[key]
+
+    def mask(self, mask: Mask | None) -> str | None:
+        """Return the name of a mask's bits; those that runs share are written once."""
+        if mask is None:
+            return None
+        if id(mask) not in self._masks:
+            name = self._masks[id(mask)] = f"invented-{len(self._masks)}"
+            self.archive.writestr(name, np.packbits(mask).tobytes())
+        return self._masks[id(mask)]
 
     def drawing(self, drawing: Drawing | None) -> dict[str, Any] | None:
         if drawing is None:
@@ -181,6 +194,7 @@ class _Unpacker:
         self.source = self._read(ORIGINAL, at_most=pictures.MAX_BYTES)
         self.original = pictures.read(self.source, max_pixels=max_pixels)
         self._candidates: dict[int, Candidate] = {}
+        self._masks: dict[tuple[str, tuple[int, int]], Mask] = {}
 
     def visit(self) -> tuple[Visit, Drawing | None]:
         story = self.story
@@ -192,6 +206,9 @@ class _Unpacker:
             run.origin = _earlier(item.get("origin"), visit.runs)
             visit.runs.append(run)
         visit.origin = _earlier(story.get("origin"), visit.runs)
+        visit.invented = self._mask(story.get("invented"), visit.picture)
+        if visit.invented is None and visit.origin is not None:  # an older project does not say
+            visit.invented = visit.origin.invented()
         if story["shown"] is not None:
             visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
         drawing = self._drawing(story["drawing"], visit.picture)
@@ -207,7 +224,17 @@ class _Unpacker:
         chosen = _index(item["chosen"], len(candidates))
         drawing = self._drawing(item["drawing"], before)
         said = str(item["receipt"])[:500], str(item["said"])[:2000]
-        return Run(int(item["number"]), before, drawing, candidates, seams, *said, chosen)
+        return Run(
+            int(item["number"]),
+            before,
+            drawing,
+            candidates,
+            seams,
+            *said,
+            self._mask(item.get("invented"), candidates[chosen].original),
+            self._mask(item.get("earlier"), before),
+            chosen,
+        )
 
     def _picture(self, number: int | None) -> Picture:
         return self.original if number is None else self._stored(number).picture()
@@ -267,6 +294,15 @@ class _Unpacker:
             raise ProjectError("This project is damaged: a mask belongs to another picture.")
         base = None if item["base"] is None else self._bits(str(item["base"]), picture.size)
         return Drawing(strokes, base)
+
+    def _mask(self, name: Any, picture: Picture) -> Mask | None:
+        """Return the mask of a picture under a name; those that runs share are read once."""
+        if name is None:
+            return None
+        key = str(name), picture.size
+        if key not in self._masks:
+            self._masks[key] = self._bits(*key)
+        return self._masks[key]
 
     def _bits(self, name: str, size: tuple[int, int]) -> Mask:
         count = size[0] * size[1]

@@ -255,6 +255,26 @@ class Settings:
         return asdict(self)
 
 
+def sides(size: tuple[int, int], settings: Settings) -> tuple[int, int, int, int]:
+    """How many pixels to add at the left, top, right and bottom of a picture of `size`.
+
+    An aspect ratio adds to what the sides ask for, evenly on both sides, as much as it takes.
+    """
+    width = size[0] + settings.left + settings.right
+    height = size[1] + settings.top + settings.bottom
+    more_x = more_y = 0
+    if settings.aspect:
+        across, down = map(float, settings.aspect.split(":"))
+        more_x = max(round(height * across / down) - width, 0)
+        more_y = max(round(width * down / across) - height, 0)
+    return (
+        settings.left + more_x // 2,
+        settings.top + more_y // 2,
+        settings.right + more_x - more_x // 2,
+        settings.bottom + more_y - more_y // 2,
+    )
+
+
 OPTIONS: dict[str, Option] = {item.name: item.metadata["option"] for item in fields(Settings)}
 """What each field of `Settings` may be, in their order."""
 

@@ -12,6 +12,8 @@ from inpaint import masks, reviewing
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
 from inpaint.results import Candidate, Result
+from inpaint.settings import sides
+from inpaint.tasks import settled
 
 Mask = NDArray[np.bool_]
 
@@ -59,6 +61,11 @@ class Run:
         Best seam first; see `inpaint.reviewing.seam`.
     receipt, said
         The proof, and what else there is to say, in sentences.
+    marked
+        (H, W) bool: the pixels of its results that it, or a run before it, may have invented; None
+        where only the results tell.
+    earlier
+        The same of `before`; None where that is as it was opened.
     chosen
         Index of the candidate that counts.
     origin
@@ -72,6 +79,8 @@ class Run:
     seams: list[float | None]
     receipt: str
     said: str
+    marked: Mask | None
+    earlier: Mask | None = None
     chosen: int = 0
     origin: Run | None = None
 
@@ -84,6 +93,13 @@ class Run:
     def picture(self) -> Picture:
         """Return the chosen candidate as a whole picture."""
         return self.candidates[self.chosen].picture()
+
+    def invented(self) -> Mask:
+        """Return (H, W) bool: which pixels of its results may have been invented."""
+        if self.marked is not None:
+            return self.marked
+        each = [reviewing.touched(candidate) for candidate in self.candidates]
+        return np.asarray(np.logical_or.reduce(each))
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +120,9 @@ class Visit:
         All runs, and the one whose candidates are on show.
     origin
         The run whose result is painted on; None while it is the original.
+    invented
+        (H, W) bool: the pixels of `picture` that runs may have invented; None while it is the
+        original.
     """
 
     name: str
@@ -115,15 +134,24 @@ class Visit:
     runs: list[Run] = field(default_factory=list)
     shown: Run | None = None
     origin: Run | None = None
+    invented: Mask | None = None
 
     @classmethod
     def begin(cls, name: str, source: bytes, picture: Picture) -> Visit:
         """Start with a picture."""
         return cls(name, source, picture, picture)
 
-    def add(self, result: Result, drawing: Drawing | None, before: Picture, said: str) -> Run:
-        """Append a run and show it."""
+    def add(
+        self,
+        result: Result,
+        drawing: Drawing | None,
+        before: Picture,
+        said: str,
+        varied: Run | None = None,
+    ) -> Run:
+        """Append a run and show it; `varied` is the run whose result it started from, if any."""
         pairs = reviewing.ranked(result.candidates)
+        start = varied.invented() if varied else self.invented
         number = 1 + max((run.number for run in self.runs), default=0)
         run = Run(
             number,
@@ -133,6 +161,8 @@ class Visit:
             [seam for _, seam in pairs],
             f"{result.receipt}.",
             said,
+            _with_earlier(result, start),
+            self.invented,
             origin=self.origin,
         )
         self.runs.append(run)
@@ -145,13 +175,17 @@ class Visit:
         if self.shown is None:
             raise ValueError("There is no result to go on from.")
         self.origin = self.shown
-        self.picture, self.base, self.shown = self.shown.picture(), None, None
+        self.picture, self.invented = self.shown.picture(), self.shown.invented()
+        self.base = self.shown = None
 
     def back_to(self, run: Run | None) -> Drawing | None:
         """Return to what a run started from, or with None to the original; give its mask."""
         self.shown = run
         self.picture = run.before if run else self.original
         self.origin = run.origin if run else None
+        self.invented = run.earlier if run else None
+        if self.invented is None and self.origin is not None:
+            self.invented = self.origin.invented()  # an older project does not say
         drawing = run.drawing if run else None
         self.base = drawing.base if drawing else None
         return drawing
@@ -172,8 +206,25 @@ class Visit:
     def _bytes(self) -> int:
         whole = {id(p.pixels): p.pixels.nbytes for run in self.runs for p in _pictures(run)}
         patches = (patch for run in self.runs for c in run.candidates for patch in c.patches)
+        marks = (mark for run in self.runs for mark in (run.marked, run.earlier))
+        whole |= {id(mark): mark.nbytes for mark in marks if mark is not None}
         return sum(whole.values()) + sum(p.pixels.nbytes + p.alpha.nbytes for p in patches)
 
 
 def _pictures(run: Run) -> list[Picture]:
     return [run.before, *(candidate.original for candidate in run.candidates)]
+
+
+def _with_earlier(result: Result, earlier: Mask | None) -> Mask:
+    """Mark what a run may have invented, and what was invented in the picture it started from."""
+    mask = result.mask
+    if earlier is None:
+        return mask
+    if earlier.shape != mask.shape:
+        settings = settled(result.recipe["settings"])
+        height, width = earlier.shape
+        left, top, right, bottom = sides((width, height), settings)
+        earlier = np.pad(earlier, ((top, bottom), (left, right)))
+        if settings.task != "extend" or earlier.shape != mask.shape:
+            return np.ones_like(mask)  # all of it was made anew
+    return np.asarray(mask | earlier)

@@ -162,7 +162,7 @@ def more_like(session: Session, line: Line, device: str, seed: int) -> Running:
             **settings,
         )
 
-    return (yield from _worked(session, line, work, shown.drawing, shown.before))
+    return (yield from _worked(session, line, work, shown.drawing, shown.before, shown))
 
 
 def _worked(
@@ -171,13 +171,14 @@ def _worked(
     work: Callable[[Progress], Result],
     drawing: Drawing | None,
     before: Picture,
+    varied: Run | None = None,
 ) -> Running:
     result = yield from alone(session, line, work)
     if result is None:
         return None
     time = duration(result.seconds)
     said = say("done" if result.finished else "stopped", time=time)
-    made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]))
+    made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]), varied)
     made.receipt = receipt(result.receipt)
     session.cards[made.number] = [card(c.picture()) for c in made.candidates]
     return made

@@ -55,9 +55,13 @@ def test_what_is_saved_comes_back_to_the_byte(kind):
     assert np.array_equal(painted.mask(), drawing.mask())
     assert np.array_equal(again.base, base)
     assert len(again.runs) == 2 and again.runs.index(again.shown) == 1
+    assert np.array_equal(again.invented, again.runs[0].invented())
+    assert again.runs[1].earlier is again.runs[0].marked, "it is read once"
     for old, new in zip(visit.runs, again.runs, strict=True):
         assert (new.number, new.receipt, new.said) == (old.number, old.receipt, old.said)
         assert np.array_equal(new.drawing.mask(), old.drawing.mask())
+        assert np.array_equal(new.invented(), old.invented())
+        assert (new.earlier is None) == (old.earlier is None)
         pairs = [(old.before, new.before)]
         pairs += [
             (a.picture(), b.picture()) for a, b in zip(old.candidates, new.candidates, strict=True)
@@ -78,6 +82,26 @@ def test_a_result_of_another_size_comes_back():
     assert drawing is None
     assert again.runs[0].picture().size == (64, 48)
     assert np.array_equal(again.runs[0].picture().pixels, result.picture.pixels)
+    assert np.array_equal(again.runs[0].invented(), result.mask)
+
+
+def test_an_older_project_marks_what_differs():
+    picture = random_picture()
+
+    def older(story):
+        for item in (story, *story["runs"]):
+            item.pop("invented")
+            item.pop("earlier", None)
+
+    packed = save(visit_of(picture), None)
+    again, _ = open_project(changed(packed, None, b"", story=older))
+    for run in again.runs:
+        differs = (run.picture().pixels != picture.pixels).any(axis=2)
+        assert differs.any() and np.array_equal(run.invented(), differs)
+    first, second = again.runs
+    assert np.array_equal(again.invented, first.invented())
+    again.back_to(second)
+    assert np.array_equal(again.invented, first.invented())
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +185,9 @@ def test_a_bomb_of_many_black_results_is_refused_at_once():
         lambda s: s["runs"][0].update(candidates=[]),
         lambda s: s["runs"][0]["drawing"].update(base="../../etc/passwd"),
         lambda s: s["runs"][0]["drawing"].update(width=57),
+        lambda s: s["runs"][0].update(invented="../../etc/passwd"),
+        lambda s: s["runs"][0].update(invented="original"),
+        lambda s: s["runs"][0].update(earlier=[7]),
         lambda s: s["runs"][0]["drawing"]["strokes"].append(
             {"tool": "paste", "path": "/etc/passwd", "points": [[0, 0], [9, 9]]}
         ),

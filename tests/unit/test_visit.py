@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from inpaint import masks
 from inpaint import visit as visits
 from inpaint.editing import edit
 from inpaint.masks import Strokes
@@ -9,6 +10,8 @@ from inpaint.visit import Drawing, Visit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
 STROKE = {"tool": "brush", "radius": 6, "points": [[20, 20]]}
+MASK = np.zeros((40, 44), bool)
+MASK[30:34, 4:8] = True
 STROKES = Strokes.parse({"width": 44, "height": 40, "strokes": [STROKE]})
 
 
@@ -86,3 +89,50 @@ def test_what_is_painted_in_colour_shows_on_a_grey_picture_too():
     painted = Drawing(strokes).painted_on(grey)
     assert painted.pixels[20, 20].tolist() == [255, 0, 0]
     assert painted.pixels[0, 0].tolist() == [90, 90, 90]
+
+
+def differs(a, b):
+    return (a.pixels != b.pixels).any(axis=2)
+
+
+def test_what_was_invented_stays_marked_in_later_runs(visit):
+    first = run(visit, grow=3)
+    assert np.array_equal(first.invented(), masks.grow(Drawing(STROKES).mask(), 3))
+    assert first.earlier is None
+    visit.proceed()
+    elsewhere = np.zeros((40, 44), bool)
+    elsewhere[2:6, 2:6] = True
+    result = edit(visit.picture, elsewhere, steps=1, grow=0, device="cpu")
+    second = visit.add(result, None, visit.picture, "Done.")
+    assert np.array_equal(second.invented(), first.invented() | elsewhere)
+    assert not (differs(second.picture(), visit.original) & ~second.invented()).any()
+
+    visit.back_to(second)
+    visit.delete(first)  # what it made is in the picture still
+    third = run(visit, grow=0)
+    assert np.array_equal(third.invented(), first.invented() | Drawing(STROKES).mask())
+    visit.back_to(None)
+    assert visit.invented is None
+
+
+def test_what_was_invented_moves_with_the_picture_that_is_extended(visit):
+    first = run(visit)
+    visit.proceed()
+    result = edit(visit.picture, task="extend", left=5, top=3, steps=1, device="cpu")
+    second = visit.add(result, None, visit.picture, "Done.")
+    assert second.invented().shape == (43, 49) and second.invented()[:3].all()
+    assert np.array_equal(second.invented()[3:, 5:], first.invented() | result.mask[3:, 5:])
+
+
+def test_a_picture_that_is_made_anew_is_marked_whole(visit):
+    run(visit)
+    visit.proceed()
+    result = edit(visit.picture, task="enlarge", scale=2, steps=1, device="cpu")
+    assert visit.add(result, None, visit.picture, "Done.").invented().all()
+
+
+def test_a_variation_is_marked_where_what_it_varies_is(visit):
+    first = run(visit)
+    result = edit(first.picture(), MASK, steps=1, grow=0, device="cpu")
+    varied = visit.add(result, first.drawing, first.before, "Done.", first)
+    assert np.array_equal(varied.invented(), first.invented() | MASK) and varied.earlier is None
