@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -165,11 +165,7 @@ class Result:
         The standard deviation over the candidates, the mean of the channels. 0 outside of the
         mask, and where all agree; which is no proof that they are right.
         """
-        spread = np.zeros(self.mask.shape, np.float32)
-        made = [candidate.picture() for candidate in self.candidates]
-        values = np.stack([one.pixels[self.mask] for one in made]).astype(np.float64)
-        spread[self.mask] = values.std(axis=0).mean(axis=1) / self.picture.maximum
-        return spread
+        return diversity(self.candidates, self.mask)
 
     def save(self, path: str | Path, *, mask: bool = False) -> Path:
         """Write the picture with its recipe in it; the suffix says the format.
@@ -188,8 +184,7 @@ class Result:
 
     def save_diversity(self, path: str | Path) -> Path:
         """Write `diversity` as a grey picture of 16 bits, 65535 for 0.5; PNG or TIFF."""
-        values = np.rint(self.diversity() * 2 * 65535).clip(0, 65535).astype(np.uint16)
-        return pictures.write(pictures.read(values), path)
+        return pictures.write(drawn(self.diversity()), path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +211,23 @@ def numbered(path: Path, count: int) -> tuple[Path, ...]:
     if count == 1:
         return (path,)
     return tuple(path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1))
+
+
+def diversity(candidates: Sequence[Candidate], mask: Mask) -> NDArray[np.float32]:
+    """Return `Result.diversity` of candidates whose pixels are the same outside of a mask."""
+    spread = np.zeros(mask.shape, np.float32)
+    made = [candidate.picture() for candidate in candidates]
+    for top in range(0, len(mask), ROWS):
+        rows = np.s_[top : top + ROWS]
+        where = mask[rows]
+        values = np.stack([one.pixels[rows][where] for one in made]).astype(np.float64)
+        spread[rows][where] = values.std(axis=0).mean(axis=1) / made[0].maximum
+    return spread
+
+
+def drawn(diversity: NDArray[np.float32]) -> Picture:
+    """Draw `Result.diversity` as a grey picture of 16 bits, 65535 for 0.5."""
+    return pictures.read(np.rint(diversity * 2 * 65535).clip(0, 65535).astype(np.uint16))
 
 
 def receipt(before: Picture, after: Picture, mask: Mask, promise: str = "") -> Receipt:

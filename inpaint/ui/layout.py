@@ -39,6 +39,7 @@ class Parts:
     download: gr.Button
     exact: gr.Button
     save_mask: gr.Button
+    save_diversity: gr.Button
     save_project: gr.Button
     with_recipe: gr.Checkbox
     past: gr.Column
@@ -163,6 +164,9 @@ def _make_work(made: dict[str, Any]) -> None:
             made["merge"] = gr.Button(mark("merge"), elem_id="merge", size="md")
             made["exact"] = gr.Button(mark("download_png"), elem_id="download-exact", size="md")
             made["save_mask"] = gr.Button(mark("download_mask"), elem_id="download-mask", size="md")
+            made["save_diversity"] = gr.Button(
+                mark("download_diversity"), visible=False, elem_id="download-diversity", size="md"
+            )
             made["save_project"] = gr.Button(
                 mark("download_project"), elem_id="download-project", size="md"
             )

@@ -144,6 +144,7 @@ def wire_downloads(parts: Parts) -> None:
     saving(parts.download.click, partial(on_result, format=None), result)
     saving(parts.exact.click, partial(on_result, format="PNG"), result)
     drawn = [parts.session, parts.canvas]
-    saving(parts.save_mask.click, review.mask_file, drawn)
+    saving(parts.save_mask.click, review.invented_file, [parts.session])
+    saving(parts.save_diversity.click, review.diversity_file, [parts.session])
     saving(parts.canvas.mask_download, review.mask_file, drawn)
     saving(parts.save_project.click, review.project_file, drawn)

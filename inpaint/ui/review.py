@@ -8,6 +8,8 @@ from PIL import Image
 
 from inpaint import masks, pictures, project, reviewing
 from inpaint.masks import Strokes
+from inpaint.pictures import Picture
+from inpaint.results import Candidate, diversity, drawn
 from inpaint.tasks import TASKS
 from inpaint.ui.canvas import Sheet, compared
 from inpaint.ui.session import WORK_COPY, Session, card, drawing_of, jpeg, sheet, sorry
@@ -150,12 +152,37 @@ def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
 
 
 def mask_file(session: Session | None, strokes: Strokes | None) -> str:
-    """Write the mask as a PNG, white where it is painted."""
+    """Write the mask on the canvas as a PNG, white where it is painted."""
     drawing = drawing_of(session, strokes) if session else None
     if session is None or drawing is None:
         raise sorry(say("open_first"))
     data = pictures.encode(pictures.read(drawing.mask()), "PNG")
     return cached(data, f"{session.visit.name}-mask.png")
+
+
+def invented_file(session: Session | None) -> str:
+    """Write a mask as a PNG, white where the result on show may be invented."""
+    return _beside(session, "invented", lambda run: pictures.read(run.invented()))
+
+
+def diversity_file(session: Session | None) -> str:
+    """Write where the candidates on show disagree, as a grey PNG of 16 bits."""
+    return _beside(
+        session, "diversity", lambda run: drawn(diversity(own_candidates(run), run.invented()))
+    )
+
+
+def own_candidates(run: Run) -> list[Candidate]:
+    """Return the candidates that were made, without those merged of them."""
+    return [one for one in run.candidates if "merged" not in one.recipe]
+
+
+def _beside(session: Session | None, what: str, draw: Callable[[Run], Picture]) -> str:
+    shown = session.visit.shown if session else None
+    if session is None or shown is None:
+        raise sorry(say("open_first"))
+    name = f"{session.visit.name}-{shown.settings['task']}-{what}.png"
+    return cached(pictures.encode(draw(shown), "PNG"), name)
 
 
 def project_file(session: Session | None, strokes: Strokes | None) -> str:

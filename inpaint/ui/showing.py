@@ -136,6 +136,7 @@ def shown(parts: Parts, session: Session) -> Updates:
             selected_index=run.chosen,
         ),
         parts.hint: gr.update(visible=review.is_tight(run)),
+        parts.save_diversity: gr.update(visible=len(review.own_candidates(run)) > 1),
         parts.merge: gr.update(visible=len(run.candidates) > 1, value=mark("merge")),
         parts.more: gr.update(
             visible=TASKS[run.settings["task"]].mask != "unused", interactive=True

@@ -107,6 +107,7 @@ WORDS: dict[str, str] = {
     "reencoded": "Saved as {format} it is encoded again as a whole; as PNG it is exact.",
     "download_png": "Download PNG (exact)",
     "download_mask": "Download mask",
+    "download_diversity": "Download diversity",
     "download_project": "Download project",
     "with_recipe": "Embed the recipe, which can make it again",
     "manifest": "This picture carries content credentials (C2PA). They hold for the exact file "
@@ -143,7 +144,8 @@ BUTTON_TIPS = {
     "proceed": "Makes this result the picture to paint on, with an empty mask; Undo comes back.",
     "download": "Saves this result in the picture's own format.",
     "download-exact": "Saves this result without loss, in the picture's own depth.",
-    "download-mask": "Saves the mask as a picture, white where it is painted.",
+    "download-mask": "Saves a mask as a picture, white where this result may be invented.",
+    "download-diversity": "Saves where the candidates disagree, as a grey picture of 16 bits.",
     "download-project": "Saves the picture, the mask and all results in one file, to go on later.",
     "with-recipe": "Writes settings, seed and digests into the file, so that it can be replayed.",
     "more": "Varies this result: other seeds, half of the noise.",

@@ -14,7 +14,7 @@ from diffusers import DDPMScheduler
 from person import costs, filled, number, paint, saved, shows, until, upload
 from PIL import Image
 
-from inpaint import pictures
+from inpaint import masks, pictures
 from inpaint.pipeline import InpaintPipeline
 from inpaint.rounding import blocks, grey
 from inpaint.tasks import TASKS
@@ -205,6 +205,55 @@ def test_a_picture_without_damage_comes_back_as_it_was(visit, files, tmp_path):
     until(tab, "text('#status').includes('Nothing to repair was found')")
     after = pictures.read(saved(tab, "#download", tmp_path)).pixels
     assert np.array_equal(after, pictures.read(files / "photo.png").pixels)
+
+
+def test_the_mask_that_is_downloaded_marks_every_pixel_that_changed(
+    visit, files, screenshot, tmp_path
+):
+    """A repair by one press, the result extended, and several candidates for a painted hole."""
+
+    def marks(before: np.ndarray, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        after = pictures.read(saved(tab, "#download", tmp_path)).pixels
+        mask = np.asarray(Image.open(saved(tab, "#download-mask", tmp_path)))
+        assert set(np.unique(mask)) == {0, 255} and mask.shape == after.shape[:2]
+        changed = (after[:, shift:] != before).any(axis=2)
+        assert changed.any() and not (changed & (mask[:, shift:] == 0)).any()
+        return mask == 255, changed
+
+    before = pictures.read(files / "scratched.png").pixels
+    tab = visit("?task=repair&steps=2&sensitivity=1")
+    upload(tab, files / "scratched.png")
+    until(tab, "text('#fill') == 'Repair'")
+    tab.click("#fill")
+    filled(tab)
+    repaired, _ = marks(before)
+    assert repaired[10:70, 70:73].all() and repaired.mean() < 0.5
+    assert not tab.locator("#download-diversity").is_visible(), "one candidate has no spread"
+    screenshot(tab, "marks-one")
+
+    tab.click("#proceed")
+    tab.locator("#results").wait_for(state="hidden")
+    tab.get_by_label("Extend").check()
+    until(tab, "text('#fill') == 'Extend'")
+    number(tab, "left", 16)
+    tab.click("#fill")
+    filled(tab)
+    extended, _ = marks(before, shift=16)
+    assert extended[:, :16].all() and (extended[:, 16:] & repaired).sum() == repaired.sum()
+
+    tab = visit("?steps=2&candidates=2")
+    upload(tab, files / "photo.png")
+    paint(tab, (40, 40), (50, 44))
+    costs(tab)
+    tab.click("#fill")
+    filled(tab)
+    screenshot(tab, "marks-two")
+    mask, _ = marks(pictures.read(files / "photo.png").pixels)
+    tab.locator(".mask-canvas [data-do=more]").click()
+    painted = np.asarray(Image.open(saved(tab, ".mask-canvas .menu [data-do=save]", tmp_path)))
+    assert np.array_equal(mask, masks.grow(painted > 127, 3))
+    spread = pictures.read(saved(tab, "#download-diversity", tmp_path)).pixels[..., 0]
+    assert spread.dtype == np.uint16 and spread[mask].any() and not spread[~mask].any()
 
 
 def open_clip(tab, path: Path) -> None:

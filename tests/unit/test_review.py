@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
-from inpaint import reviewing
+from inpaint import masks, pictures, reviewing
 from inpaint.editing import edit
 from inpaint.pictures import Picture
 from inpaint.ui import review
@@ -74,3 +75,46 @@ def test_a_merged_candidate_and_another_run_are_drawn_anew(session, drawn):
     assert len(drawn) == 2
     pick(session, run(session), 0)
     assert len(drawn) == 3
+
+
+def opened(path):
+    return pictures.read(path).pixels[..., 0]
+
+
+def test_the_mask_of_a_result_marks_every_changed_pixel_also_of_a_merge(session):
+    made = run(session)
+    made.candidates.append(reviewing.merged(*made.candidates, where=MASK & (PIXELS[..., 0] > 99)))
+    for made.chosen in range(3):
+        mask = opened(review.invented_file(session)) == 255
+        assert np.array_equal(mask, masks.grow(MASK, 3)), "with the rim that was taken in"
+        changed = (made.picture().pixels != PIXELS).any(axis=2)
+        assert changed.any() and not (changed & ~mask).any()
+
+
+def test_the_mask_of_an_extended_picture_has_its_size(session):
+    picture = session.visit.picture
+    result = edit(picture, task="extend", left=6, steps=1, device="cpu")
+    session.visit.add(result, None, picture, "Done.")
+    path = review.invented_file(session)
+    mask = opened(path) == 255
+    assert Path(path).name == "name-extend-invented.png" and mask.shape == (40, 50)
+    assert mask[:, :6].all() and np.array_equal(mask, result.mask)
+
+
+def test_the_diversity_is_that_of_the_command_line_whatever_was_merged(session, tmp_path):
+    result = edit(session.visit.picture, MASK, steps=1, device="cpu", candidates=3)
+    made = session.visit.add(result, None, session.visit.picture, "Done.")
+    made.candidates.append(reviewing.merged(*made.candidates[:2], where=MASK))
+    path = review.diversity_file(session)
+    assert Path(path).name == "name-fill-diversity.png"
+    wanted = opened(result.save_diversity(tmp_path / "there.png")).astype(int)
+    found = opened(path).astype(int)
+    assert pictures.read(path).pixels.dtype == np.uint16 and wanted.max() > 1000
+    assert np.abs(found - wanted).max() <= 1, "but for the order in which they are added"
+
+
+def test_without_a_result_there_is_no_mask_of_it(session):
+    for file in (review.invented_file, review.diversity_file):
+        for nobody in (None, session):
+            with pytest.raises(gr.Error, match="Open a picture first"):
+                file(nobody)
