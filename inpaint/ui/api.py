@@ -13,7 +13,7 @@ from gradio.events import api
 
 import inpaint
 from inpaint import pictures
-from inpaint.results import Moment, Result
+from inpaint.results import Moment, Result, drawn
 from inpaint.settings import OPTIONS
 from inpaint.tasks import TASKS, settled
 from inpaint.ui import zero
@@ -37,7 +37,9 @@ FILL = """Do a task with a picture: fill what the mask marks, extend, repair, en
 
 Answers again and again while it works: at first how many are `ahead`, then `stage`, `step`, `steps`
 and `seconds_left`; the last answer has the picture, in its own format, and as the report `receipt`,
-`recipes`, `seconds`, `evaluations`, `finished`, `notes` and a file for each of the `candidates`."""
+`recipes`, `seconds`, `evaluations`, `finished`, `notes`, a file for each of the `candidates`,
+and the files `mask`, a PNG that is white where a pixel may have been invented, and `diversity`, a
+grey PNG of 16 bits that says where the candidates disagree (null for one candidate)."""
 ESTIMATE = "Say what /fill would cost with the same parameters: evaluations, seconds and regions."
 
 KINDS = {name: gr.FileData for name in FILES} | {n: option.kind for n, option in OPTIONS.items()}
@@ -187,10 +189,11 @@ def _answer(result: Result, name: str) -> Answer:
     """Store the candidates in the picture's own format, and report on them."""
     own = pictures.save_format(result.picture)
     suffix = next(end for end, format in pictures.EXTENSIONS.items() if format == own)
-    files = []
-    for number, candidate in enumerate(result.candidates, 1):
-        path = cached(candidate.encode(own), f"{name}-{number}{suffix}")
-        files.append(gr.FileData(path=path, orig_name=f"{name}-{number}{suffix}").model_dump())
+    files = [
+        _served(candidate.encode(own), f"{name}-{number}{suffix}")
+        for number, candidate in enumerate(result.candidates, 1)
+    ]
+    spread = drawn(result.diversity()) if len(files) > 1 else None
     return files[0], {
         "receipt": {**asdict(result.receipt), "text": str(result.receipt)},
         "recipes": [candidate.recipe for candidate in result.candidates],
@@ -199,4 +202,11 @@ def _answer(result: Result, name: str) -> Answer:
         "finished": result.finished,
         "notes": list(result.notes),
         "candidates": files,
+        "mask": _served(pictures.encode(pictures.read(result.mask), "PNG"), f"{name}-invented.png"),
+        "diversity": spread and _served(pictures.encode(spread, "PNG"), f"{name}-diversity.png"),
     }
+
+
+def _served(data: bytes, name: str) -> dict[str, Any]:
+    """Put a file where the client may fetch it from."""
+    return gr.FileData(path=cached(data, name), orig_name=name).model_dump()

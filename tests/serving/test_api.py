@@ -10,7 +10,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import inpaint
-from inpaint import pictures
+from inpaint import masks, pictures
 from inpaint.settings import OPTIONS
 from inpaint.tasks import TASKS
 
@@ -59,7 +59,7 @@ def test_the_lists_are_those_of_the_tables(client):
     assert {"self", "photo", "restore"} <= set(models) and not models["restore"]["fills"]
 
 
-def test_a_fill_is_streamed_and_keeps_format_and_pixels(client, given, files):
+def test_a_fill_is_streamed_and_keeps_format_and_pixels(client, given, files, tmp_path):
     job = client.submit(**given, **QUICK, candidates=2, api_name="/fill")
     told = [report for _, report in job]
     path, report = job.result()
@@ -75,6 +75,52 @@ def test_a_fill_is_streamed_and_keeps_format_and_pixels(client, given, files):
         with open(made, "rb") as opened:
             assert opened.read() == candidate.encode("JPEG")
     assert report["recipes"] == [candidate.recipe for candidate in here.candidates]
+
+    mask = pictures.read(report["mask"]).pixels[..., 0]
+    assert np.array_equal(mask == 255, here.mask) and not mask[~here.mask].any()
+    here.save_diversity(tmp_path / "diversity.png")
+    spread = pictures.read(report["diversity"]).pixels
+    assert spread.dtype == np.uint16 and spread.max() > 1000
+    assert np.array_equal(spread, pictures.read(tmp_path / "diversity.png").pixels)
+
+
+def test_the_mask_marks_every_pixel_that_changed(serve, tmp_path):
+    """A fill with a rim, a repair of what is found, and a larger picture."""
+    client = Client(serve(), verbose=False)
+    scratched = np.add.outer(np.arange(90), np.arange(80)).astype(np.uint8)
+    scratched = np.repeat(scratched[..., None], 3, axis=2)
+    scratched[5:85, 40:42] = 250
+    Image.fromarray(scratched).save(tmp_path / "old.png")
+    hole = np.zeros((90, 80), bool)
+    hole[30:40, 20:30] = True
+    Image.fromarray(hole).save(tmp_path / "hole.png")
+    given = {
+        "fill": {"mask": handle_file(tmp_path / "hole.png"), "grow": 4},
+        "repair": {},
+        "extend": {"left": 8},
+    }
+    for task, settings in given.items():
+        path, report = client.predict(
+            handle_file(tmp_path / "old.png"), task=task, **settings, **QUICK, api_name="/fill"
+        )
+        after, mask = pictures.read(path).pixels, pictures.read(report["mask"]).pixels[..., 0] > 0
+        assert mask.shape == after.shape[:2] and report["diversity"] is None
+        if task == "extend":
+            assert mask[:, :8].all() and not mask[:, 12:].any()
+            after, mask = after[:, 8:], mask[:, 8:]
+        changed = (after != scratched).any(axis=2)
+        assert changed.any() and not (changed & ~mask).any() and mask.mean() < 0.3, task
+        if task == "fill":
+            assert np.array_equal(mask, masks.grow(hole, 4))
+        elif task == "repair":
+            assert mask[10:80, 40:42].all()
+
+
+def test_the_files_of_a_report_are_fetched_by_their_addresses(raw, files):
+    given = {"picture": raw.upload(files / "photo.jpg"), "mask": raw.upload(files / "mask.png")}
+    picture, report = raw.call("fill", **given, **QUICK, candidates=2)[-1][1]
+    for file in (picture, *report["candidates"], report["mask"], report["diversity"]):
+        assert file["url"].startswith(raw.address) and httpx.get(file["url"]).status_code == 200
 
 
 def test_a_deep_picture_stays_deep(client, files):
