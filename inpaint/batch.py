@@ -2,7 +2,8 @@
 
 `photo.jpg` has its mask beside it as `photo-mask.png`, and a second picture, for the tasks that
 take one, as `photo-guide.png`, each in any format that is read. Results have the picture's name, in
-another folder. What is there under its final name is whole, and is not made again.
+another folder, and masks of what may be invented in them, if wanted, lie there as
+`photo-invented.png`. What is there under its final name is whole, and is not made again.
 """
 
 from __future__ import annotations
@@ -24,21 +25,29 @@ from inpaint.tasks import TASKS, settled
 
 BESIDE = ("-mask", "-guide")
 """How the names of a picture's companions end, before their suffix."""
+INVENTED = "-invented"
+"""How the name of a mask of invented pixels ends, before its suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture, what lies beside it, and where its candidates go."""
+    """One picture, what lies beside it, and where its candidates go, and their mask if wanted."""
 
     picture: Path
     mask: Path | None
     guide: Path | None
     results: tuple[Path, ...]
+    invented: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written."""
+        return (*self.results, self.invented) if self.invented else self.results
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to do."""
-        return all(path.exists() for path in self.results)
+        return all(path.exists() for path in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,12 @@ class Outcome:
 
 
 def plan(
-    folder: Path, out: Path, *, shard: tuple[int, int] = (1, 1), **settings: Any
+    folder: Path,
+    out: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    masks: bool = False,
+    **settings: Any,
 ) -> list[Item]:
     """List the pictures of a folder, by name, with what belongs to each.
 
@@ -61,6 +75,8 @@ def plan(
         Where the pictures lie, and another folder for the results; it is made if it is not there.
     shard : tuple of int
         (2, 3) takes the second third of the pictures, for three machines with one folder.
+    masks : bool
+        Put the mask of the pixels that may have been invented beside each result.
     **settings
         As for `inpaint.edit`: the same for every picture.
 
@@ -82,6 +98,8 @@ def plan(
         for path in folder.iterdir()
         if path.suffix.lower() in EXTENSIONS and path.name[0] != "." and path.is_file()
     )
+    stems = {path.stem for path in files}
+    files = [path for path in files if not _is_invented(path.stem, stems)]
     beside: dict[str, Path] = {path.stem: path for path in files if path.stem.endswith(BESIDE)}
     task = TASKS[wanted.task]
     items = []
@@ -95,11 +113,12 @@ def plan(
                 found["-mask"] if task.mask != "unused" else None,
                 found["-guide"] if task.guide != "unused" else None,
                 _results(path, out, wanted.candidates),
+                out / f"{path.stem}{INVENTED}.png" if masks else None,
             )
         )
     if not items:
         raise ValueError(f"There are no pictures in {short(str(folder), 300)}.")
-    names = Counter(path.name for item in items for path in item.results)
+    names = Counter(path.name for item in items for path in item.files)
     if twice := sorted(name for name, count in names.items() if count > 1):
         raise ValueError(f"Two pictures would both become '{twice[0]}'; rename one of them.")
     out.mkdir(parents=True, exist_ok=True)
@@ -132,9 +151,12 @@ def _made(
     result = edit(
         item.picture, item.mask, guide=item.guide, device=device, progress=progress, **settings
     )
-    for path, candidate in zip(item.results, result.candidates, strict=True):
+    for path in item.files:
         _tidy(path)
+    for path, candidate in zip(item.results, result.candidates, strict=True):
         candidate.save(path)
+    if item.invented:
+        result.save_mask(item.invented)
     return " ".join([f"{result.receipt}; {result.seconds:.1f} s", *result.notes])
 
 
@@ -145,6 +167,12 @@ def _results(picture: Path, out: Path, candidates: int) -> tuple[Path, ...]:
         pictures.format_of(path)
         return numbered(path, candidates)
     return numbered(path.with_suffix(".png"), candidates)
+
+
+def _is_invented(stem: str, stems: set[str]) -> bool:
+    """Whether a file is the mask that an earlier batch wrote beside one of the others."""
+    owner = stem.removesuffix(INVENTED)
+    return owner != stem and not stems.isdisjoint((owner, f"{owner}-1"))  # -1: of candidates
 
 
 def _tidy(path: Path) -> None:

@@ -218,7 +218,9 @@ def _add_batch(commands: Any) -> None:
         help="do a task with every picture of a folder; goes on where it was ended",
         description="Do a task with every picture of a folder. photo.jpg has its mask beside it as "
         "photo-mask.png, and a second picture as photo-guide.png. What is done is skipped; a "
-        "picture that fails is named, stops no other, and makes the exit status 1.",
+        "picture that fails is named, stops no other, and makes the exit status 1. With --mask-out "
+        "the mask of the pixels that may be invented lies beside each result, as "
+        "photo-invented.png; what has no such mask yet is made again.",
         epilog="example: python -m inpaint batch photos/ -o filled/",
     )
     command.add_argument("folder", type=Path, help="a folder of pictures, masks beside them")
@@ -227,6 +229,9 @@ def _add_batch(commands: Any) -> None:
     )
     command.add_argument(
         "--shard", type=_shard, default=(1, 1), metavar="I/N", help="this one of N equal parts"
+    )
+    command.add_argument(
+        "--mask-out", action="store_true", help="save the masks of invented pixels too"
     )
     _add_settings(command, tuple(OPTIONS), TASKS["fill"])
     command.set_defaults(command=_batch)
@@ -375,7 +380,9 @@ def _batch(options: argparse.Namespace) -> int:
     settled(settings)
     from inpaint.batch import batch, plan
 
-    items = plan(options.folder, options.output, shard=options.shard, **settings)
+    items = plan(
+        options.folder, options.output, shard=options.shard, masks=options.mask_out, **settings
+    )
     bar, states = _Bar(), {"done": 0, "skipped": 0, "failed": 0}
 
     def show(moment: Any) -> None:
@@ -384,7 +391,7 @@ def _batch(options: argparse.Namespace) -> int:
     for outcome in batch(items, device=options.device, progress=show, **settings):
         states[outcome.state] += 1
         bar.clear()
-        name, files = outcome.item.picture.name, [str(path) for path in outcome.item.results]
+        name, files = outcome.item.picture.name, [str(path) for path in outcome.item.files]
         if options.json:
             told = {"picture": name, "state": outcome.state, "said": outcome.said, "files": files}
             print(json.dumps(told), flush=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inpaint import pictures
+from inpaint import masks, pictures
 from inpaint.cli import main
 from inpaint.editing import edit
 
@@ -107,6 +107,64 @@ def test_a_second_picture_lies_beside(folder):
         "in/a.png", "in/a-mask.png", guide="in/a-guide.png", task="replace", steps=1, device="cpu"
     )
     assert (pictures.read("out/a.png").pixels == alone.picture.pixels).all()
+
+
+def test_masks_lie_beside_the_results_and_mark_what_changed(folder):
+    assert batch("--mask-out", "--grow", "2") == 0
+    assert names() == ["a-invented.png", "a.png", "b-invented.png", "b.tif", "c-invented.png"] + [
+        "c.png"
+    ]
+    for result in ("a.png", "b.tif", "c.png"):
+        mask = pictures.read(f"out/{result[0]}-invented.png").pixels[..., 0] == 255
+        assert np.array_equal(mask, masks.grow(MASK, 2))
+        before = pictures.read(next(folder.glob(f"{result[0]}.*"))).pixels
+        changed = (pictures.read(f"out/{result}").pixels != before).any(axis=2)
+        assert changed.any() and not (changed & ~mask).any()
+
+
+def test_a_repair_and_a_larger_picture_are_marked(folder):
+    hills = np.add.outer(np.arange(90), np.arange(80)).astype(np.uint8)
+    hills = np.repeat(hills[..., None], 3, axis=2)
+    for path in folder.iterdir():
+        path.unlink()
+    scratched = hills.copy()
+    scratched[5:85, 40:42] = 250
+    Image.fromarray(scratched).save(folder / "old.png")
+    assert batch("--mask-out", "--task", "repair", out="repaired") == 0
+    mask = pictures.read("repaired/old-invented.png").pixels[..., 0] == 255
+    changed = (pictures.read("repaired/old.png").pixels != scratched).any(axis=2)
+    assert changed[10:80, 40:42].all() and not (changed & ~mask).any() and mask.mean() < 0.3
+    assert batch("--mask-out", "--task", "extend", "--left", "8", out="wide") == 0
+    mask = pictures.read("wide/old-invented.png").pixels[..., 0] == 255
+    assert mask.shape == (90, 88) and mask[:, :8].all() and not mask[:, 12:].any()
+
+
+def test_a_result_without_its_mask_is_made_again_and_one_with_it_is_skipped(capsys):
+    assert batch("--shard", "1/3", "--candidates", "2", "--json") == 0
+    for state in ("done", "skipped"):
+        capsys.readouterr()
+        assert batch("--shard", "1/3", "--candidates", "2", "--json", "--mask-out") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["state"] == state
+        assert told["files"] == ["out/a-1.png", "out/a-2.png", "out/a-invented.png"]
+    assert names() == ["a-1.png", "a-2.png", "a-invented.png"]
+
+
+@pytest.mark.parametrize("candidates", ["1", "2"])
+def test_a_mask_beside_a_result_is_no_input(candidates, folder, capsys):
+    assert batch("--mask-out", "--candidates", candidates) == 0
+    Image.fromarray(PIXELS).save("out/newly-invented.png")  # belongs to nothing: a picture
+    capsys.readouterr()
+    arguments = ["batch", "out", "-o", "more", "--task", "extend", "--left", "4", "--steps", "1"]
+    assert main([*arguments, "--device", "cpu", "--json", "--mask-out"]) == 0
+    results = {name for name in names() if not name[1:].startswith("-inv")}
+    assert set(states(capsys)) == results and len(results) == 3 * int(candidates) + 1
+
+
+def test_two_pictures_with_one_mask_file_are_refused(folder, capsys):
+    shutil.copy(folder / "a.png", folder / "a.bmp")
+    assert batch("--mask-out") == 2
+    assert "both become 'a-invented.png'" in capsys.readouterr().err
 
 
 REFUSED = {
