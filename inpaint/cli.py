@@ -268,6 +268,12 @@ def _add_video(commands: Any) -> None:
     command.add_argument(
         "--reach", type=int, default=24, help="frames looked at on either side (%(default)s)"
     )
+    command.add_argument(
+        "--mask-out",
+        type=Path,
+        metavar="FOLDER",
+        help="save a mask of what was filled in each frame in this new folder",
+    )
     _add_settings(command, tuple(name for name in COMMON if name != "candidates"), TASKS["fill"])
     command.set_defaults(command=_video)
 
@@ -426,6 +432,7 @@ def _video(options: argparse.Namespace) -> int:
         device=options.device,
         lossless=options.lossless,
         reach=options.reach,
+        mask_out=options.mask_out,
         progress=lambda moment: bar.show(moment.number, moment.total, moment.stage),
         **settings,
     )

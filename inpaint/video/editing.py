@@ -28,7 +28,7 @@ from inpaint.video.borrowing import Borrowing, Look, ahead
 from inpaint.video.clips import masks_of, open_clip
 from inpaint.video.filling import Work, connect
 from inpaint.video.results import VideoEstimate, VideoMoment, VideoResult
-from inpaint.video.saving import open_writer
+from inpaint.video.saving import Marking, open_writer
 
 REACH = 24
 """Frames that are looked at on either side: a second, about."""
@@ -43,6 +43,7 @@ def edit(
     progress: Callable[[VideoMoment], None] = lambda moment: None,
     lossless: bool = False,
     reach: int = REACH,
+    mask_out: str | os.PathLike[str] | None = None,
     max_pixels: int = pictures.MAX_PIXELS,
     **settings: Any,
 ) -> VideoResult:
@@ -67,6 +68,9 @@ def edit(
         Encode without any loss; the file is many times larger.
     reach : int
         Frames that are looked at on either side, 1 to 250; fewer of large ones.
+    mask_out : path
+        A new folder, for a picture of each frame that is white where the frame was filled, whether
+        from other frames or by invention.
     max_pixels : int
         Refuse clips with larger frames.
     **settings
@@ -107,8 +111,12 @@ def edit(
         "size": list(clip.size),
     }
     path = Path(out)
+    if mask_out is not None and Path(mask_out).resolve() == path.resolve():
+        raise ValueError("Choose another folder for the masks than the one of the result.")
     writer = open_writer(clip, path, lossless=lossless, recipe=json.dumps(recipe))
     try:
+        if mask_out is not None:
+            writer = Marking(writer, Path(mask_out))
         work = Work(clip, holes, writer, wanted, {**settings, "device": device}, reach, progress)
         finished = True
         try:

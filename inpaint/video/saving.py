@@ -84,6 +84,39 @@ def open_writer(clip: Clip, out: Path, *, lossless: bool, recipe: str) -> Writer
     return VideoWriter(clip, out, lossless=lossless, recipe=recipe)
 
 
+class Marking:
+    """Another writer, with the hole of each frame as a numbered picture in a folder."""
+
+    def __init__(self, writer: Writer, folder: Path) -> None:
+        if folder.suffix.lower() in {*CONTAINERS, *EXTENSIONS}:
+            raise PictureError(f"'{folder.name}' is the name of a file. Masks go to a folder.")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise PictureError(f"There is something in '{folder}': choose a new folder for masks.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PictureError(f"There can be no folder '{folder}': {error.strerror}.") from error
+        self.writer, self.folder, self.count = writer, folder, 0
+
+    def write(self, frame: Frame, pixels: Pixels, touched: Mask) -> None:
+        """Write a frame and its mask."""
+        self.writer.write(frame, pixels, touched)
+        self.count += 1
+        pictures.write(pictures.read(touched), self.folder / f"{self.count:06}.png")
+
+    def finish(self, whole: bool) -> None:
+        """Every mask is in place."""
+        self.writer.finish(whole)
+
+    def drop(self) -> None:
+        """Every mask is whole: keep them."""
+        self.writer.drop()
+
+    def notes(self) -> list[str]:
+        """Return what the other says."""
+        return self.writer.notes()
+
+
 class FolderWriter:
     """Pictures of the same names and formats in another folder."""
 

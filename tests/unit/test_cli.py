@@ -259,7 +259,9 @@ def test_a_clip_is_filled_frame_by_frame(capsys, tmp_path):
     report = json.loads(capsys.readouterr().out)
     assert done == 0 and report["frames"] == 2 and report["path"] == "made"
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["0.png", "1.png"]
-    assert main(["video", "frames", "--mask", "mask.png", "-o", "again", "--steps", "2"]) == 0
+    again = ["video", "frames", "--mask", "mask.png", "-o", "again", "--steps", "2"]
+    assert main([*again, "--mask-out", "marks"]) == 0
+    assert len(list((tmp_path / "marks").iterdir())) == 2
     assert "2 frames" in (told := capsys.readouterr().out) and "flicker 0." in told
     assert main(["video", "none.mp4", "--mask", "mask.png", "-o", "x.mp4"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

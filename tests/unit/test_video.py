@@ -466,6 +466,24 @@ def with_a_damaged_frame(path, frames, number):
     return path
 
 
+def test_what_was_filled_is_marked_for_each_frame(tmp_path):
+    frames = with_logo(panned(4))
+    source, out, marks = save_folder(tmp_path / "in", frames), tmp_path / "out", tmp_path / "m"
+    video.edit(source, LOGO, out, mask_out=marks, **FAST, grow=2)
+    made = sorted(marks.iterdir())
+    assert [path.name for path in made] == [f"00000{n}.png" for n in range(1, 5)]
+    for before, after, path in zip(frames, load_folder(out, 4), made, strict=True):
+        mask = np.asarray(Image.open(path)) == 255
+        changed = (before != after).any(axis=2)
+        assert np.array_equal(mask, masks.grow(LOGO, 2))
+        assert changed.any() and not (changed & ~mask).any()
+    holes, count = masks_of(marks, SIZE)  # as they are they can be given as masks again
+    assert count == 4 and np.array_equal(next(holes), mask)
+    for folder, told in ((marks, "something in"), (tmp_path / "o", "another"), ("m.mp4", "folder")):
+        with pytest.raises(ValueError, match=told):
+            video.edit(source, LOGO, tmp_path / "o", mask_out=folder, **FAST)
+
+
 def test_masks_that_end_early_leave_the_rest_alone(tmp_path):
     source = save_folder(tmp_path / "in", with_logo(panned(3, 8)))
     rng = np.random.default_rng(0)  # no two masks are the same bytes
