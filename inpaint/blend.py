@@ -33,6 +33,8 @@ DOUBT = 4.0
 """Mean square error of the patches in a hole over what it is where they meet known pixels."""
 NOISIEST = 999
 """The last timestep, where x0 = −v."""
+MIRRORED = ((), (-1,), (-2,), (-2, -1))
+"""Dimensions in which a tile is flipped, one after the other."""
 SIDE, CONTEXT = 256, 32
 """Pixels of the tiles that the network sees, and around them."""
 
@@ -79,13 +81,21 @@ class BlendModel:
 
     @torch.no_grad()
     def fill(self, known: Tensor, mask: Tensor) -> Tensor:
-        """Estimate a tile, (1, 3, h, w), from its known pixels, and within their range nearby."""
+        """Estimate a tile, (1, 3, h, w), from its known pixels, and within their range nearby.
+
+        The network sees the tile and its mirror images, and their mean counts (geometric
+        self-ensemble, Lim et al. 2017, section 3.4).
+        """
         height, width = known.shape[-2:]
         pad = padder(height, width, 2 ** len(self.network.down))
         seen = pad(torch.cat([torch.zeros_like(known), known * (1 - mask), mask], dim=1))
-        v = self.network.predict(seen.to(self.network.head.weight.device), NOISIEST)
+        seen = seen.to(self.network.head.weight.device)
+        mean = torch.zeros_like(known)
+        for flip in MIRRORED:
+            v = self.network.predict(seen.flip(flip), NOISIEST).flip(flip)
+            mean -= v[..., :height, :width].to(known) / len(MIRRORED)
         low, high = _range_around(known, mask)
-        return (-v[..., :height, :width].to(known)).clamp(low, high)
+        return mean.clamp(low, high)
 
     def work(self, mask: Tensor) -> float:
         """Multiply-adds of the patches; one evaluation of the network is little beside them."""
