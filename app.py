@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 
 # Before gradio is imported: no telemetry, no request leaves this machine.
@@ -36,7 +37,18 @@ def main() -> None:
         sys.exit(f"app.py: {error} Choose another port with --port.")
     gc.enable()
     studio.warm_up(options.device)
-    demo.block_thread()
+    wait_for_the_end()
+    demo.close(verbose=False)
+
+
+def wait_for_the_end() -> None:
+    """Sleep until SIGINT or SIGTERM comes; unlike a note, an exception may be lost in a callback."""
+    told: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: told.append(number))
+    while not told:
+        time.sleep(0.1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever is in a hurry says it again
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def measure(
     sensitivity
         Of `damage.find`.
     repairs
-        How many of each kind are repaired by the picture's own patches.
+        How many of each kind are repaired, by the default model.
     progress
         (trials done, trials in all, what is being done).
 
@@ -128,7 +128,7 @@ def _case(
     if repair:
         before = after = _psnr(clean, drawn)
         if found.any():
-            repaired = inpaint.edit(drawn, found, model="self", grow=1, device="cpu").picture
+            repaired = inpaint.edit(drawn, found, grow=1, device="cpu").picture
             after = _psnr(clean, repaired.pixels)
     return float(found.sum()), float(right), float(truth.sum()), float(met), before, after, seconds
 

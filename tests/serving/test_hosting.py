@@ -99,6 +99,37 @@ def test_the_container_serves_and_is_healthy(tmp_path, port):
     assert not left, "what visitors brought goes with the server"
 
 
+SIGNALLED_IN_A_CALLBACK = """
+import os, signal, threading, time, weakref
+import app
+
+class Thing: pass
+
+def warm_up(device):
+    sleep = time.sleep
+    def once(seconds):
+        time.sleep = sleep
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        del thing
+        sleep(seconds)
+    time.sleep = once
+
+app.studio.warm_up = warm_up
+app.main()
+print("ended")
+"""
+
+
+def test_a_signal_within_a_callback_of_the_collector_ends_the_server(port):
+    """An exception is lost there, and with it the only word to stop."""
+    environment = {**os.environ, "INPAINT_PORT": str(port), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SIGNALLED_IN_A_CALLBACK]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.endswith("ended\n")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 STAND_IN = '''
 """The part of the package `spaces` that is used: what crosses to the other process is pickled."""
 
