@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def wait_for_the_end() -> None:
-    """Sleep until SIGINT or SIGTERM comes; unlike a note, an exception may be lost in a callback."""
+    """Sleep until SIGINT or SIGTERM; unlike a note, an exception may be lost in a callback."""
     told: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: told.append(number))
