@@ -36,9 +36,10 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"app.py: {error} Choose another port with --port.")
     gc.enable()
-    studio.warm_up(options.device)
+    warming = studio.warm_up(options.device)
     wait_for_the_end()
     demo.close(verbose=False)
+    warming.join()  # a thread that is cut off within torch aborts the process
 
 
 def wait_for_the_end() -> None:

@@ -264,7 +264,7 @@ def progress_text(moment: Moment) -> str:
 # This machine
 
 
-def warm_up(device: str) -> None:
+def warm_up(device: str) -> threading.Thread:
     """Load torch and what the first fill needs, and measure this machine, beside the open page."""
 
     def work() -> None:
@@ -275,4 +275,6 @@ def warm_up(device: str) -> None:
         mask = Strokes.parse({"width": 64, "height": 64, "strokes": [stroke]})
         inpaint.estimate((64, 64), mask, device=device)
 
-    threading.Thread(target=work, daemon=True).start()
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread

@@ -114,6 +114,9 @@ def warm_up(device):
         del thing
         sleep(seconds)
     time.sleep = once
+    warming = threading.Thread(target=int)
+    warming.start()
+    return warming
 
 app.studio.warm_up = warm_up
 app.main()
