@@ -127,6 +127,8 @@ class BlendLevel:
         then moves by the share of the first's error in the square of the distance.
         """
         patches = own(x, level)
+        if not self.trust.any():  # of a coarse level, and in wide holes
+            return patches
         gap = self._mean_around(self.mean - patches, DETAIL)
         apart = self._mean_around(gap.square().mean(1, keepdim=True), AROUND)
         share = (DOUBT * self.patches.misfit / apart.clamp(min=1e-6)).clamp(max=1)

@@ -204,11 +204,10 @@ class _Unpacker:
         for item in story["runs"]:
             run = self._run(item)
             run.origin = _earlier(item.get("origin"), visit.runs)
+            run.earlier = self._invented(item.get("earlier"), run.before, run.origin)
             visit.runs.append(run)
         visit.origin = _earlier(story.get("origin"), visit.runs)
-        visit.invented = self._mask(story.get("invented"), visit.picture)
-        if visit.invented is None and visit.origin is not None:  # an older project does not say
-            visit.invented = visit.origin.invented()
+        visit.invented = self._invented(story.get("invented"), visit.picture, visit.origin)
         if story["shown"] is not None:
             visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
         drawing = self._drawing(story["drawing"], visit.picture)
@@ -232,8 +231,7 @@ class _Unpacker:
             seams,
             *said,
             self._mask(item.get("invented"), candidates[chosen].original),
-            self._mask(item.get("earlier"), before),
-            chosen,
+            chosen=chosen,
         )
 
     def _picture(self, number: int | None) -> Picture:
@@ -303,6 +301,11 @@ class _Unpacker:
         if key not in self._masks:
             self._masks[key] = self._bits(*key)
         return self._masks[key]
+
+    def _invented(self, name: Any, picture: Picture, origin: Run | None) -> Mask | None:
+        """Return the marks of a picture; where an older project has none, those of its origin."""
+        mask = self._mask(name, picture)
+        return origin.invented() if mask is None and origin else mask
 
     def _bits(self, name: str, size: tuple[int, int]) -> Mask:
         count = size[0] * size[1]

@@ -184,8 +184,6 @@ class Visit:
         self.picture = run.before if run else self.original
         self.origin = run.origin if run else None
         self.invented = run.earlier if run else None
-        if self.invented is None and self.origin is not None:
-            self.invented = self.origin.invented()  # an older project does not say
         drawing = run.drawing if run else None
         self.base = drawing.base if drawing else None
         return drawing

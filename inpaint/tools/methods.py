@@ -141,8 +141,7 @@ def _network(name: str) -> PixelModel | None:
 
 def _repaint(name: str, network: str, size: int) -> Method:
     loaded = _network(network)
-    if loaded is None:
-        raise ValueError(f"{name} needs a network, and {network} is none.")
+    assert loaded is not None  # `methods` chose it so
     if size % 16:
         raise ValueError(f"{name} needs crops whose size is a multiple of 16, not {size}.")
     repaint = RePaint(loaded.pipeline.unet, loaded.pipeline.scheduler)
