@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpaint.damage.candidates import LUMA, Candidates, Light, Mask, disc
+from inpaint.damage.folds import folds
 from inpaint.damage.lines import lines
 from inpaint.damage.specks import specks
 from inpaint.damage.stamps import stamp
@@ -153,7 +154,7 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
         looked += [list(kind.propose(image)) for image in images[len(looked) : kind.levels]]
         own = [candidates for level in looked[: kind.levels] for candidates in level]
         found |= _taken(images[0] @ LUMA, own, kind, sensitivity)
-    found |= stamp(images[0])
+    found |= folds(images[0], sensitivity) | stamp(images[0])
     if not found.any():
         return np.zeros((height, width), bool)
     found = cv2.dilate(found.astype(np.uint8), disc(1))  # a trace left at the rim would show

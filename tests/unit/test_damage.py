@@ -1,12 +1,14 @@
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
 from inpaint import damage, masks
+from inpaint.damage.folds import folds
 from inpaint.damage.relations import relations
 from inpaint.masks import Stroke, Strokes
 from inpaint.tools import damage_check, damage_fit
@@ -106,6 +108,41 @@ def test_a_date_is_found():
     # Orange things elsewhere are no date.
     middle = np.roll(pixels, -150, axis=0)
     assert not damage.find(middle).any()
+
+
+def creased(rgb, y=90, colour=(240, 240, 240), reach=1.0, wide=6):
+    """A soft white line from the left edge, across the whole picture if it reaches that far."""
+    rows, columns = np.indices(rgb.shape[:2])
+    line = (np.abs(rows - y - 0.05 * columns) <= wide / 2) & (columns < reach * rgb.shape[1])
+    worn = 0.8 * cv2.GaussianBlur(line.astype(np.float32), (0, 0), 1.2)[..., None]
+    return (rgb + worn * (np.array(colour) - rgb)).astype(np.uint8), worn[..., 0] > 0.3
+
+
+@pytest.mark.parametrize("turn", [lambda a: a, lambda a: a[::-1], np.rot90])
+def test_a_fold_is_found_from_edge_to_edge(turn):
+    pixels, truth = map(turn, creased(scene()))
+    precision, recall = quality(damage.find(np.ascontiguousarray(pixels)), truth)
+    assert precision > 0.95 and recall > 0.98
+
+
+def fold_of(pixels):
+    return folds(pixels.astype(np.float32) / 255, 0.5)
+
+
+def test_what_only_resembles_a_fold_is_none():
+    rgb = scene()
+    assert fold_of(creased(rgb)[0]).any()
+    yellow, short, wide = {"colour": (240, 200, 60)}, {"reach": 0.6}, {"wide": 16}
+    for unlike in (yellow, short, wide):
+        assert not fold_of(creased(rgb, **unlike)[0]).any(), unlike
+    # A bright shore between two regions.
+    shore = rgb.copy()
+    shore[np.indices(rgb.shape[:2])[0] > 90 + 0.05 * np.arange(SIZE[0])] = 40
+    assert not fold_of(creased(shore, colour=(200, 200, 200))[0]).any()
+    # Stairs.
+    for y in range(20, 180, 20):
+        rgb, _ = creased(rgb, y)
+    assert not fold_of(rgb).any()
 
 
 @pytest.mark.parametrize("make", [scratched, dusty])
