@@ -14,18 +14,21 @@ PAPER = 0.95
 """What shines through a worn fold, in every channel: a yellow line on a road is no fold."""
 WORN = 0.3
 """Least share of the way to the paper that counts in full."""
+WHITE = 0.5
+"""Least tone of what is worn: at least half white."""
 SLOPES = np.linspace(-0.3, 0.3, 49)
 """Sheets are folded along their sides, more or less."""
-REACH = 0.7
-"""Least share of the sheet's side that a fold runs along."""
+PARTS = 6
+"""Of its length, each of which must be worn, if more than the share KNOWN of it can tell."""
+KNOWN = 0.3
 SIDE = 4
 """Pixels of the halved picture from the middle of a fold to where its sides are seen."""
 APART = 8
 """Pixels of the halved picture between two folds."""
 PARALLEL = 3
 """A sheet is rarely folded that often one way, and stairs have more steps."""
-LIMIT = 0.7
-STEEPNESS = 0.4
+LIMIT = 0.8
+STEEPNESS = 0.5
 """Least score at a sensitivity of 0.5, and how far the sensitivity lowers it."""
 ACROSS = 16
 """Pixels to both sides of a fold that its profile is taken from."""
@@ -46,7 +49,7 @@ def folds(rgb: Light, sensitivity: float) -> Mask:
     found = np.zeros(plane.shape, bool)
     for sheet, marks in ((plane, found), (np.ascontiguousarray(plane.T), found.T)):
         half = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        lines = list(_lines(_evidence(half)))
+        lines = list(_lines(*_evidence(half)))
         usual = lines[PARALLEL - 1][0] if len(lines) >= PARALLEL else 0.0
         for score, slope, middle in lines:
             if score - usual / 2 > LIMIT + STEEPNESS * (0.5 - sensitivity):
@@ -55,32 +58,40 @@ def folds(rgb: Light, sensitivity: float) -> Mask:
     return found
 
 
-def _evidence(sheet: Light) -> Light:
-    """Say from -1 to 1 how much each pixel looks worn, next to what is above and below it."""
+def _evidence(sheet: Light) -> tuple[Light, Light]:
+    """Say from -1 to 1 how much each pixel looks worn, next to what is above and below it.
+
+    The second is how much that counts, from 0 to 1: on white ground no fold is seen.
+    """
     middle = cv2.blur(sheet, (3, 3), borderType=cv2.BORDER_REFLECT)
-    wide = cv2.copyMakeBorder(middle, SIDE, SIDE, 0, 0, cv2.BORDER_CONSTANT, value=1)
+    wide = cv2.copyMakeBorder(middle, SIDE, SIDE, 0, 0, cv2.BORDER_CONSTANT, value=PAPER)
     beside = cv2.max(wide[: -2 * SIDE], wide[2 * SIDE :])
-    needed = WORN * np.maximum(PAPER - beside, 0.05)
-    evidence = ((middle - beside) / needed).clip(-1, 1)
-    return np.asarray(cv2.dilate(evidence, np.ones((3, 1), np.uint8)), np.float32)
+    room = np.maximum(PAPER - beside, 0.05)
+    worn = ((middle - beside) / (WORN * room)).clip(-1, 1)
+    return cv2.dilate(worn, np.ones((3, 1), np.uint8)), (room / 0.3).clip(0, 1)
 
 
-def _lines(evidence: Light) -> Iterator[tuple[float, float, int]]:
+def _lines(worn: Light, counts: Light) -> Iterator[tuple[float, float, int]]:
     """Yield the best straight lines from edge to edge that keep apart: score, slope, middle.
 
-    A line's score is the mean evidence along it.
+    A line's score is the mean evidence along it, averaged with that of its weakest part: a line on
+    a field ends somewhere, a fold at the edges of the sheet.
     """
-    height, width = evidence.shape
+    height, width = worn.shape
+    evidence = worn * counts
+    starts = np.arange(PARTS) * width // PARTS
     scores = np.zeros((len(SLOPES), height), np.float32)
     for row, slope in zip(scores, SLOPES, strict=True):
         shear = np.array([[1, 0, 0], [slope, 1, -slope * (width - 1) / 2]])
         how = cv2.INTER_NEAREST + cv2.WARP_INVERSE_MAP
-        flat, inside = (
-            cv2.warpAffine(image, shear, (width, height), flags=how)
-            for image in (evidence, np.ones_like(evidence))
+        seen, count = (
+            np.add.reduceat(cv2.warpAffine(m, shear, (width, height), flags=how), starts, axis=1)
+            for m in (evidence, counts)
         )
-        length = inside.sum(1)
-        np.divide(flat.sum(1), length, out=row, where=length >= REACH * width)
+        whole = seen.sum(1) / np.maximum(count.sum(1), 1)
+        known = count >= KNOWN * width / PARTS
+        weakest = np.where(known, seen / np.maximum(count, 1), 1).min(1)
+        row[:] = np.where(known.sum(1) >= PARTS / 2, (whole + weakest) / 2, 0)
     middles = np.arange(height)
     left, right = (middles + way * SLOPES[:, None] * width / 2 for way in (-1, 1))
     while scores.any():
@@ -113,10 +124,12 @@ def _mark(marks: Mask, sheet: Light, line: NDArray[np.float64]) -> None:
     profile = straight[:, on_sheet].mean(1)
     sides = profile[:4].mean(), profile[-4:].mean()
     worn = profile - np.interp(offsets, offsets[[0, -1]], sides)
-    peak = worn[ACROSS - 2 : ACROSS + 3].max()
+    middle = slice(ACROSS - 2, ACROSS + 3)
+    peak = worn[middle].max()
     above, below = (int(np.argmin(half > RIM * peak)) for half in (worn[ACROSS::-1], worn[ACROSS:]))
     narrow = above + below - 1 <= WIDEST and abs(above - below) <= LOPSIDED
-    if not (narrow and abs(sides[0] - sides[1]) <= STEP * peak):
+    bare = profile[middle].max() >= WHITE
+    if not (narrow and bare and abs(sides[0] - sides[1]) <= STEP * peak):
         return
     beside = np.maximum(straight[:4].mean(0), straight[-4:].mean(0))
     shown = cv2.blur((straight[ACROSS] - beside)[None], (ALONG, 1))[0] > 0.5 * peak

@@ -125,6 +125,14 @@ def test_a_fold_is_found_from_edge_to_edge(turn):
     assert precision > 0.95 and recall > 0.98
 
 
+def test_a_fold_is_found_across_white_ground():
+    rgb = scene()
+    rgb[:, 40:140] = 250
+    pixels, truth = creased(rgb)
+    truth[:, 36:144] = False  # where nothing is to be seen
+    assert quality(damage.find(pixels), truth)[1] > 0.95
+
+
 def fold_of(pixels):
     return folds(pixels.astype(np.float32) / 255, 0.5)
 
@@ -132,9 +140,15 @@ def fold_of(pixels):
 def test_what_only_resembles_a_fold_is_none():
     rgb = scene()
     assert fold_of(creased(rgb)[0]).any()
-    yellow, short, wide = {"colour": (240, 200, 60)}, {"reach": 0.6}, {"wide": 16}
+    yellow, short, wide = {"colour": (240, 200, 60)}, {"reach": 0.85}, {"wide": 12}
     for unlike in (yellow, short, wide):
         assert not fold_of(creased(rgb, **unlike)[0]).any(), unlike
+    # The rim of a stage, which is bright only next to the dark.
+    assert not fold_of(creased(rgb // 4, colour=(115, 115, 115))[0]).any()
+    # A ledge that the light falls upon, and fades below.
+    below = np.indices(rgb.shape[:2])[0] - 90
+    faded = 0.9 * np.where(below >= 0, 1 - below / 13, 0).clip(0)[..., None]
+    assert not fold_of((rgb + faded * (240.0 - rgb)).astype(np.uint8)).any()
     # A bright shore between two regions.
     shore = rgb.copy()
     shore[np.indices(rgb.shape[:2])[0] > 90 + 0.05 * np.arange(SIZE[0])] = 40
