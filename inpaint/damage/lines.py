@@ -1,4 +1,4 @@
-"""Thin lines: scratches, cracks, folds, and much else."""
+"""Thin lines: scratches, cracks, and much else."""
 
 from __future__ import annotations
 
