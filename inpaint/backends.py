@@ -8,11 +8,9 @@ So a small network is run in both, and the answers are compared.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ import diffusers
 import torch
 from torch import Tensor, nn
 
+from inpaint import machine
 from inpaint.denoiser import unet_denoiser
 from inpaint.devices import CPU_DTYPES, Device
 from inpaint.unet import PRESETS, InpaintUNet
@@ -77,7 +76,9 @@ class Choice:
     def __str__(self) -> str:
         """Return it as sentences."""
         if not self.float32:
-            return f"{self.dtype}; {folder()} is not writable, so nothing was measured."
+            return (
+                f"{self.dtype}; {machine.cache_folder()} is not writable, so nothing was measured."
+            )
         text = (
             f"{self.dtype}; {self.float32:.0f} ms an evaluation in float32, {self.bfloat16:.0f} in "
             f"bfloat16, which differs by {100 * self.error:.2g} %."
@@ -105,7 +106,7 @@ def choice() -> Choice:
     All processes have to agree, or the same seed would give other bytes in the next one. So what
     cannot be remembered is not measured, but float32.
     """
-    path = folder() / f"{_key()}.json"
+    path = machine.cache_folder() / f"cpu-{machine.processor()}.json"
     try:
         if found := _read(path):
             return found
@@ -167,9 +168,9 @@ def _asking(network: InpaintUNet, side: int) -> Callable[[], Tensor]:
     scheduler = diffusers.DDPMScheduler(
         beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction"
     )
-    denoise = unet_denoiser(network, scheduler, known, mask)
     x = math.sqrt(LEVEL) * known + math.sqrt(1 - LEVEL) * noise
-    return lambda: denoise(x, LEVEL)[hole]
+    # A denoiser that was asked before would not run all layers again.
+    return lambda: unet_denoiser(network, scheduler, known, mask)(x, LEVEL)[hole]
 
 
 def _seconds(works: list[Callable[[], Tensor]], least: float) -> list[float]:
@@ -187,24 +188,6 @@ def _seconds(works: list[Callable[[], Tensor]], least: float) -> list[float]:
 def _apart(x: Tensor, wanted: Tensor) -> float:
     """Return ‖x − wanted‖/‖wanted‖."""
     return float((x - wanted).norm() / wanted.norm())
-
-
-def folder() -> Path:
-    """Return where choices are remembered: $XDG_CACHE_HOME/inpaint, or ~/.cache/inpaint."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "inpaint"
-
-
-def _key() -> str:
-    """Name the processor, its cores and torch in a few letters."""
-    parts = [torch.__version__, torch.backends.cpu.get_cpu_capability(), str(os.cpu_count())]
-    try:
-        first = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0]
-        names = ("model", "cpu family", "flags", "Features", "CPU implementer", "CPU part")
-        parts += [line for line in first.splitlines() if line.startswith(names)]
-    except OSError:  # not Linux
-        parts += [platform.machine(), platform.processor()]
-    return "cpu-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _read(path: Path) -> Choice | None:

@@ -92,8 +92,8 @@ class BlendModel:
         seen = seen.to(self.network.head.weight.device)
         mean = torch.zeros_like(known)
         for flip in MIRRORED:
-            v = self.network.predict(seen.flip(flip), NOISIEST).flip(flip)
-            mean -= v[..., :height, :width].to(known) / len(MIRRORED)
+            v, _ = self.network.predict(seen.flip(flip), NOISIEST)
+            mean -= v.flip(flip)[..., :height, :width].to(known) / len(MIRRORED)
         low, high = _range_around(known, mask)
         return mean.clamp(low, high)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from inpaint import holding, hub, layers
+from inpaint import graph, holding, hub, layers
 from inpaint.blend import BlendModel
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device, is_out_of_memory
@@ -39,7 +39,7 @@ class Loaded:
     digest, revision : str
         SHA-256 of its weights, and its commit on the hub; "" without.
     dtype : str
-        What a network over pixels computes in, such as float32; "" for other models.
+        What a network over pixels computes in, as `PixelModel.dtype`; "" for other models.
     """
 
     filler: Filler
@@ -63,10 +63,14 @@ class PixelModel:
     pipeline: InpaintPipeline
     batch: int | None = None
     refine: float = 0.5
+    graph: str = ""
+    """What OpenVINO computes in, where it does."""
 
     @property
     def dtype(self) -> str:
-        """Name of what the network computes in."""
+        """Name of what the network computes in: float32, openvino-float32, ..."""
+        if self.graph:
+            return f"openvino-{self.graph}"
         return str(self.pipeline.unet.dtype).removeprefix("torch.")
 
     @property
@@ -132,7 +136,8 @@ def load(name: str, device: Device, progress: hub.Progress = lambda done, total:
     ModelError
         If there is no such model, it cannot be downloaded, or its files are broken.
     """
-    key = (name, listed().get(name), device.name, device.dtype, device.turns)
+    how = (device.name, device.dtype, device.turns, device.compiled)
+    key = (name, listed().get(name), *how)
     found: Loaded | None = holding.held(key)
     return found or holding.instead(key, _resolved(name, device, progress))
 
@@ -246,6 +251,11 @@ def _pixel_model(folder: Path, device: Device) -> PixelModel:
         pipeline = InpaintPipeline.from_pretrained(str(folder), **options)
     pipeline.unet.to(device.name, memory_format=torch.channels_last).eval()
     pipeline.denoiser(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16))  # says what it is not
+    if device.compiled:
+        # On CUDA the kernels are replayed as one graph, which spares starting each.
+        pipeline.unet.compile(mode="reduce-overhead" if device.name == "cuda" else None)
+    elif device.dtype is None and isinstance(pipeline.unet, layers.Layers):
+        return PixelModel(pipeline, graph=graph.attach(pipeline.unet, folder))
     return PixelModel(pipeline)
 
 

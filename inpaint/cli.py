@@ -516,7 +516,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     import torch
 
-    from inpaint import backends, devices
+    from inpaint import backends, devices, graph
     from inpaint.models import listed
 
     print(f"inpaint {inpaint.__version__}, Python {platform.python_version()}")
@@ -529,6 +529,9 @@ def _doctor(options: argparse.Namespace) -> int:
         print(f"networks compute in {backends.choice()}")
     for name, spec in listed().items():
         print(f"model {name}: {'ready' if spec.here() else 'not here'}. {spec.tip}")
+        folder = Path(spec.repository)
+        if used.dtype is None and spec.here() and graph.suits(folder):
+            print(f"  its network is computed {graph.trial(folder, backends.dtype_on(used))}")
     return 0
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inpaint.layers import Layers
 from inpaint.operators import Operator
 
+REACH = 100
+"""Timesteps, of 1000, within which features of the deep layers are used again."""
 Denoiser = Callable[[Tensor, float], Tensor]
 """(x: (B, C, H, W) at a level, level: ᾱ in [0, 1)) -> the estimate of x0, same shape."""
 
@@ -127,10 +131,12 @@ def unet_denoiser(
     nothing_known = torch.zeros_like(conditioning)
     nothing_known[:, -1] = 1
 
-    def predict(x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
+    ask, ask_blind = (_Deep(unet) if isinstance(unet, Layers) else unet for _ in range(2))
+
+    def predict(ask: Any, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
         if conditional:
             x = torch.cat([x, conditioning.expand(len(x), -1, -1, -1)], dim=1)
-        out: Tensor = unet(x, t).sample
+        out: Tensor = ask(x, t).sample
         return out[:, :3]
 
     def denoise(x: Tensor, level: float) -> Tensor:
@@ -140,15 +146,37 @@ def unet_denoiser(
         with torch.inference_mode():
             padded = pad(x).to(device, dtype)
             timestep = torch.tensor(round(t) if whole_timesteps else t, device=device)
-            out = predict(padded, timestep, conditioning)
+            out = predict(ask, padded, timestep, conditioning)
             if guidance != 1:
-                blind = predict(padded, timestep, nothing_known)
+                blind = predict(ask_blind, padded, timestep, nothing_known)
                 out = blind + guidance * (out - blind)
         out = out[..., :height, :width].to(x.device, torch.float32)
         # Pictures lie in [-1, 1], and inverting an ε of a noisy level multiplies its error by s/a.
         return clean(kind, x.float(), out, level).clamp(-1, 1)
 
     return denoise
+
+
+@dataclass(slots=True)
+class _Deep:
+    """A network of ours that is asked step after step about one picture, and once for each batch.
+
+    Its deep layers see the coarse structure, which changes little from step to step: what they say
+    is used again for timesteps within `REACH` (DeepCache, Ma et al. 2024).
+    """
+
+    unet: Any
+    features: Tensor | None = None
+    timestep: float = math.inf
+
+    def __call__(self, x: Tensor, t: Tensor) -> Any:
+        now = float(t)
+        if abs(now - self.timestep) <= REACH:
+            return self.unet(x, t, deep=self.features)
+        out = self.unet(x, t)
+        # A copy: a compiled network on a GPU writes its next answer to the same place.
+        self.features, self.timestep = out.deep.clone(), now
+        return out
 
 
 def clean(kind: str, x: Tensor, out: Tensor, level: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ import torch
 from inpaint.settings import DEVICES, short
 
 T = TypeVar("T")
+COMPILE = "INPAINT_COMPILE"
+"""Variable; set to anything but 0, networks are compiled."""
 CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """What networks compute in on a CPU, one or the other."""
 
@@ -37,6 +40,8 @@ class Device:
     turns : str
         What of a pretrained pipeline takes turns in the device's memory, at least: nothing (""),
         its "parts" or their "layers".
+    compiled : bool
+        Whether networks are compiled by torch.compile, which takes a minute for each new size.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Device:
     why: str
     tile: float = 1.0
     turns: str = ""
+    compiled: bool = False
 
 
 def available(name: str) -> bool:
@@ -61,7 +67,7 @@ def available(name: str) -> bool:
 def pick(name: str | Device = "auto") -> Device:
     """Choose a device; `auto` takes the first of cuda, xpu, mps and cpu that is here.
 
-    One that is chosen already is returned as it is.
+    One that is chosen already is returned as it is. Where `COMPILE` is set, networks are compiled.
 
     Raises
     ------
@@ -79,6 +85,11 @@ def pick(name: str | Device = "auto") -> Device:
         reason = "asked for"
     else:
         raise ValueError(f"device {name} is not available here; use auto or cpu")
+    return replace(_described(name, reason), compiled=os.environ.get(COMPILE, "0") != "0")
+
+
+def _described(name: str, reason: str) -> Device:
+    """Return a device that is here with what suits it."""
     if name == "cuda":
         # Before Ampere bfloat16 is emulated, and slow.
         native = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -189,8 +189,21 @@ class Embedding(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
+class Runner(Protocol):
+    """What runs the layers of a network: itself, or something that does it faster."""
+
+    def run(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Layers.run`."""
+
+    def rerun(self, x: Tensor, level: Tensor, deep: Tensor) -> Tensor:
+        """See `Layers.rerun`."""
+
+
 class Layers(nn.Module):
     """The network, once `build` has made it; see `inpaint.unet.InpaintUNet`."""
+
+    instead: Runner | None = None
+    """What runs the layers in its place, if anything; see `inpaint.graph`."""
 
     def build(
         self,
@@ -200,7 +213,7 @@ class Layers(nn.Module):
         blocks: int,
         attention: tuple[bool, ...],
         dropout: float,
-        narrow: bool,
+        narrow: bool = False,
     ) -> None:
         """Make the layers; the parameters are those of `InpaintUNet`."""
         if len(attention) != len(channels):
@@ -229,8 +242,13 @@ class Layers(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def predict(self, sample: Tensor, timestep: Tensor | float | int) -> Tensor:
-        """Predict v, (B, 3, H, W); see `InpaintUNet.forward`."""
+    def predict(
+        self, sample: Tensor, timestep: Tensor | float | int, deep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Predict v, (B, 3, H, W), and return it with the deep features used.
+
+        See `InpaintUNet.forward`.
+        """
         multiple = 2 ** len(self.down)
         if sample.shape[-2] % multiple or sample.shape[-1] % multiple:
             raise ValueError(f"height and width must be multiples of {multiple}: {sample.shape}")
@@ -247,25 +265,45 @@ class Layers(nn.Module):
         variance = (RESIDUAL * mask) ** 2
         total = abar * variance + s**2  # the variance of `rest`
         scaled = torch.cat([rest / (abar * RESIDUAL**2 + s**2).sqrt(), fill, mask], dim=1)
-        out = self._layers(scaled.to(sample.dtype), self._level(t, sample.dtype)).float()
+        seen = scaled.to(sample.dtype), self.level(t, sample.dtype)
+        by = self.instead or self
+        if deep is None:
+            out, deep = by.run(*seen)
+        else:
+            out = by.rerun(*seen, deep)
+        out = out.float()
         v = a * s * (1 - variance) / total * rest - s * fill + (variance / total).sqrt() * out
-        return v.to(sample.dtype)
+        return v.to(sample.dtype), deep
 
-    def _layers(self, x: Tensor, level: Tensor) -> Tensor:
-        """(B, 7, H, W) and (B, embedding) -> (B, 3, H, W)."""
-        x = self.stem(F.pixel_unshuffle(x, 2))
-        skips = []
-        for shrink, stage in zip(self.shrink, self.down, strict=True):
-            x = stage(shrink(x), level)
-            skips.append(x)
-        x = self.middle(x, level)
-        for index in reversed(range(len(self.up))):
-            x = self.enlarge[index](self.up[index](torch.cat([x, skips[index]], dim=1), level))
-            if index:
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
+    def run(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Run all layers.
+
+        (B, 7, H, W) and (B, embedding) -> (B, 3, H, W), and what comes up from below half
+        resolution: (B, channels, H/2, W/2).
+        """
+        skips = [self._half(x, level)]
+        for shrink, stage in zip(self.shrink[1:], self.down[1:], strict=True):
+            skips.append(stage(shrink(skips[-1]), level))
+        deep = self.middle(skips[-1], level)
+        for index in reversed(range(1, len(self.up))):
+            both = torch.cat([deep, skips[index]], dim=1)
+            deep = self.enlarge[index](self.up[index](both, level))
+            deep = F.interpolate(deep, scale_factor=2, mode="nearest")
+        return self._head(skips[0], deep, level), deep
+
+    def rerun(self, x: Tensor, level: Tensor, deep: Tensor) -> Tensor:
+        """Run the layers at half resolution alone, with what came up from below them before."""
+        return self._head(self._half(x, level), deep, level)
+
+    def _half(self, x: Tensor, level: Tensor) -> Tensor:
+        skip: Tensor = self.down[0](self.stem(F.pixel_unshuffle(x, 2)), level)
+        return skip
+
+    def _head(self, skip: Tensor, deep: Tensor, level: Tensor) -> Tensor:
+        x = self.up[0](torch.cat([deep, skip], dim=1), level)
         return F.pixel_shuffle(self.head(F.silu(self.norm(x))), 2)
 
-    def _level(self, t: Tensor, dtype: torch.dtype) -> Tensor:
+    def level(self, t: Tensor, dtype: torch.dtype) -> Tensor:
         """(B,) float32 -> (B, embedding), SiLU applied."""
         level: Tensor = F.silu(self.embed(t, dtype))
         return level
@@ -276,7 +314,7 @@ def load(folder: Path) -> Layers:
     config = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
     names = [name for name in inspect.signature(Layers.build).parameters if name != "self"]
     layers = Layers()
-    layers.build(**{name: config[name] for name in names})
+    layers.build(**{name: config[name] for name in names if name in config})
     weights: dict[str, Tensor] = {}
     for file in sorted((folder / "unet").glob("*.safetensors")):
         weights |= load_file(file)

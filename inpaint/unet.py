@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from diffusers import ConfigMixin, ModelMixin
@@ -30,6 +31,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     # 15.4 M parameters: wants a GPU; 31 MB as fp16.
     "base": {"sample_size": 128, "channels": (64, 128, 192, 256), "dropout": 0.1},
 }
+
+
+@dataclass
+class InpaintUNetOutput(UNet2DOutput):  # type: ignore[misc]  # diffusers is untyped
+    """What the network returns: v in `sample`, and the features of its deep layers."""
+
+    deep: Tensor | None = None
 
 
 class InpaintUNet(ModelMixin, Layers, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
@@ -86,8 +94,12 @@ class InpaintUNet(ModelMixin, Layers, ConfigMixin):  # type: ignore[misc]  # dif
         self.build(in_channels, out_channels, channels, blocks, attention, dropout, narrow)
 
     def forward(
-        self, sample: Tensor, timestep: Tensor | float | int, return_dict: bool = True
-    ) -> UNet2DOutput | tuple[Tensor]:
+        self,
+        sample: Tensor,
+        timestep: Tensor | float | int,
+        return_dict: bool = True,
+        deep: Tensor | None = None,
+    ) -> InpaintUNetOutput | tuple[Tensor]:
         """Predict v.
 
         Parameters
@@ -98,11 +110,14 @@ class InpaintUNet(ModelMixin, Layers, ConfigMixin):  # type: ignore[misc]  # dif
             Position on the 1000-step schedule, one or (B,); fractions are allowed.
         return_dict
             False gives a plain tuple.
+        deep
+            (B, channels, H/2, W/2): features of the deep layers from a timestep nearby, which are
+            then not run (DeepCache, Ma et al. 2024).
 
         Raises
         ------
         ValueError
             If H or W is not a multiple of 16 (of 2 per resolution).
         """
-        v = self.predict(sample, timestep)
-        return UNet2DOutput(sample=v) if return_dict else (v,)
+        v, deep = self.predict(sample, timestep, deep)
+        return InpaintUNetOutput(sample=v, deep=deep) if return_dict else (v,)

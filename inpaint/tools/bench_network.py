@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inpaint import backends, catalog, devices
-from inpaint.denoiser import Denoiser
+from inpaint import catalog, devices
 from inpaint.editing import edit
 from inpaint.schedule import evaluations
 from inpaint.tools.bench_case import box, texture
@@ -24,8 +23,11 @@ LEVEL = 0.3
 """Noise level ᾱ at which one evaluation is compared."""
 
 
-def evaluation(brief: bool, device: str = "cpu") -> list[Row]:
-    """Compare one evaluation of `photo` with the plain network: fp32, as diffusers would run it."""
+def evaluation(brief: bool, device: str = "cpu", compiled: bool = False) -> list[Row]:
+    """Compare one evaluation of `photo` with the plain network: fp32, as diffusers would run it.
+
+    `compiled` adds what torch.compile makes of it, on CUDA with its kernels replayed as a graph.
+    """
     plain = _network(device)
     side, turns = (32, 2) if brief else (128, 15)
     known = _picture(side)
@@ -35,20 +37,31 @@ def evaluation(brief: bool, device: str = "cpu") -> list[Row]:
     works: dict[str, Callable[[], object]] = {
         "plain": lambda: _finished(_plainly(plain, x, known, mask), device)
     }
-    errors = {}
-    for name, dtype in {"fp32 channels-last": torch.float32, "bf16": torch.bfloat16}.items():
-        unet = torch.nn.Module.to(copy.deepcopy(plain.unet), dtype)  # diffusers' own complains
-        unet.to(memory_format=torch.channels_last)
-        one = type(plain)(unet, plain.scheduler).denoiser(known, mask)
-        errors[name] = float((one(x, LEVEL) - wanted).norm() / wanted.norm())
-        works[name] = partial(_asked, one, x, device)
+    ours = {
+        "fp32 channels-last": _pipeline(plain, torch.float32),
+        "bf16": _pipeline(plain, torch.bfloat16),
+    }
+    if compiled:
+        ours["bf16, compiled"] = _pipeline(plain, torch.bfloat16, compiled)
+    used = "bf16"
+    if device == "cpu":
+        loaded: Any = catalog.load("photo", devices.pick("cpu")).filler
+        used = "fp32 channels-last" if loaded.model.dtype == "float32" else used
+        if loaded.model.graph:
+            used = f"OpenVINO in {loaded.model.graph}"
+            ours[used] = loaded.model.pipeline
+
+    def asked(pipeline: Any) -> Tensor:
+        """Ask a new denoiser: one that was asked before would not run all layers again."""
+        return _finished(pipeline.denoiser(known, mask)(x, LEVEL), device)
+
+    works |= {name: partial(asked, one) for name, one in ours.items()}
+    errors = {name: float((asked(one) - wanted).norm()) for name, one in ours.items()}
     seconds = in_turns(works, turns)
     rows.append(Row(f"plain fp32, {side} px", 1e3 * seconds["plain"], "ms"))
-    for name in errors:
+    for name, error in errors.items():
         rows.append(Row(f"{name}", 1e3 * seconds[name], "ms"))
-        rows.append(Row(f"{name}: error of x₀", 100 * errors[name], "%", most=1))
-    half = device == "cuda" or backends.choice().dtype == "bfloat16"
-    used = "bf16" if half else "fp32 channels-last"
+        rows.append(Row(f"{name}: error of x₀", 100 * error / float(wanted.norm()), "%", most=1))
     amx = device == "cpu" and "AMX" in torch.backends.cpu.get_cpu_capability()
     ratio = seconds["plain"] / seconds[used]
     rows.append(Row(f"plain over {used}, which is used", ratio, "×", least=4 if amx else 1.3))
@@ -81,7 +94,7 @@ def repaint(brief: bool) -> list[Row]:
 
 def gpu(brief: bool) -> list[Row]:
     """Compare one evaluation on a GPU; nothing where there is none."""
-    return evaluation(brief, "cuda") if torch.cuda.is_available() else []
+    return evaluation(brief, "cuda", compiled=True) if torch.cuda.is_available() else []
 
 
 def _network(device: str) -> Any:
@@ -91,6 +104,15 @@ def _network(device: str) -> Any:
     pipeline = filler.model.pipeline
     unet = copy.deepcopy(pipeline.unet).float().to(memory_format=torch.contiguous_format)
     return type(pipeline)(unet.to(device), pipeline.scheduler)
+
+
+def _pipeline(plain: Any, dtype: torch.dtype, compiled: bool = False) -> Any:
+    """Make a pipeline of the same network as our models run it."""
+    unet = torch.nn.Module.to(copy.deepcopy(plain.unet), dtype)  # diffusers' own complains
+    unet.to(memory_format=torch.channels_last)
+    if compiled:
+        unet.compile(mode="reduce-overhead" if unet.device.type == "cuda" else None)
+    return type(plain)(unet, plain.scheduler)
 
 
 def _plainly(pipeline: Any, x: Tensor, known: Tensor, mask: Tensor) -> Tensor:
@@ -104,10 +126,6 @@ def _plainly(pipeline: Any, x: Tensor, known: Tensor, mask: Tensor) -> Tensor:
 def _picture(side: int) -> Tensor:
     pixels = texture(side, side).astype(np.float32) / 127.5 - 1
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
-
-
-def _asked(one: Denoiser, x: Tensor, device: str) -> Tensor:
-    return _finished(one(x, LEVEL), device)
 
 
 def _finished(out: Tensor, device: str) -> Tensor:

@@ -16,6 +16,7 @@ from inpaint.backends import UNMEASURED, Choice, choice, measured
 from inpaint.cli import main
 from inpaint.devices import computing_in, pick
 from inpaint.editing import edit
+from inpaint.machine import processor
 from inpaint.replaying import recipe_of, replay
 from inpaint.tools.bench_network import evaluation
 from inpaint.unet import InpaintUNet
@@ -41,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 def decide(folder, chosen):
     """Remember a choice as another process would have, for the next one to find."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{backends._key()}.json").write_text(json.dumps(asdict(chosen)))
+    (folder / f"cpu-{processor()}.json").write_text(json.dumps(asdict(chosen)))
     choice.cache_clear()
     holding.let_go()
 

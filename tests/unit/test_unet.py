@@ -199,7 +199,7 @@ def tells_levels_apart(embed):
 def test_the_level_embedding_tells_levels_apart(unet):
     torch.manual_seed(0)
     linear = nn.Linear(1, 256)
-    assert tells_levels_apart(lambda t: unet._level(t, torch.float32))
+    assert tells_levels_apart(lambda t: unet.level(t, torch.float32))
     assert not tells_levels_apart(lambda t: linear(t[:, None]))
 
 

@@ -1,0 +1,340 @@
+"""A network's layers as a graph of OpenVINO, where that computes them faster on this processor.
+
+OpenVINO compiles a graph for the processor, and on some that ends the process. So another process
+turns the network into a graph, compiles it and times it beside torch, once: what came of it lies in
+the cache, and where the process ended, or OpenVINO is slower or wrong, torch goes on computing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inpaint import layers, machine
+from inpaint.layers import Layers, cosine_abar
+
+VARIABLE = "INPAINT_OPENVINO"
+"""Set to 0, OpenVINO is left alone."""
+FASTER = 1.1
+"""How many times as fast as torch OpenVINO has to be."""
+Size = tuple[int, ...]
+ERROR = {"float32": 1e-4, "bfloat16": 0.01}
+"""Most that x₀ may differ from torch's in float32, for each precision: ‖difference‖/‖x₀‖."""
+SIDE, TIMESTEP = 128, 300
+"""The picture that is tried, in pixels, and its place on the schedule."""
+TURNS = 7
+PATIENCE = 120
+"""Seconds after which the other process is given up."""
+KEPT = 8
+"""Compiled graphs that are kept, two for each shape of picture."""
+RUN, RERUN, FOUND = "run.xml", "rerun.xml", "trial.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How OpenVINO did with a network.
+
+    Attributes
+    ----------
+    precision : str
+        float32 or bfloat16, what it computes in; "" where torch does better.
+    torch, openvino : float
+        Milliseconds of an evaluation; 0 where it could not be run.
+    error : float
+        Of x₀, relative to torch in float32.
+    """
+
+    precision: str = ""
+    torch: float = 0.0
+    openvino: float = 0.0
+    error: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what comes from a file."""
+        numbers = (self.torch, self.openvino, self.error)
+        if self.precision not in ("", *ERROR) or any(type(n) is not float for n in numbers):
+            raise ValueError("not a trial")
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        if not self.openvino:
+            return "by torch; OpenVINO does not run here."
+        who = f"by OpenVINO in {self.precision}" if self.precision else "by torch"
+        return (
+            f"{who}; {self.openvino:.0f} ms an evaluation by OpenVINO, {self.torch:.0f} by torch."
+        )
+
+
+@dataclass(slots=True)
+class Graphs:
+    """Runs the layers of a network; see `inpaint.layers.Runner`.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `convert` wrote them.
+    precision : str
+        float32 or bfloat16; what goes in and comes out is float32.
+
+    Raises
+    ------
+    RuntimeError
+        If a graph is not there or damaged.
+    """
+
+    folder: Path
+    precision: str
+    models: dict[str, Any] = field(init=False, repr=False)
+    compiled: dict[tuple[str, Size], Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Read them while they are sure to be there."""
+        self.models = {name: _core().read_model(self.folder / name) for name in (RUN, RERUN)}
+
+    def run(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Layers.run`."""
+        out, deep = self._answer(RUN, x, level)
+        return out, deep
+
+    def rerun(self, x: Tensor, level: Tensor, deep: Tensor) -> Tensor:
+        """See `Layers.rerun`."""
+        (out,) = self._answer(RERUN, x, level, deep)
+        return out
+
+    def _answer(self, name: str, *seen: Tensor) -> list[Tensor]:
+        key = name, seen[0].shape
+        if key not in self.compiled and len(self.compiled) == KEPT:
+            self.compiled.pop(next(iter(self.compiled)))
+        # What was used last goes last.
+        compiled = self.compiled.pop(key, None) or self._compile(name, [one.shape for one in seen])
+        self.compiled[key] = compiled
+        return [
+            torch.from_numpy(a) for a in compiled([x.contiguous().numpy() for x in seen]).values()
+        ]
+
+    def _compile(self, name: str, shapes: list[Size]) -> Any:
+        graph = self.models[name].clone()
+        graph.reshape({index: list(shape) for index, shape in enumerate(shapes)})
+        wanted = {
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+            "SNIPPETS_MODE": "DISABLE",  # these crash where instructions lack that it counts on
+        }
+        return _core().compile_model(graph, "CPU", wanted)
+
+
+def attach(network: Layers, folder: Path) -> str:
+    """Let OpenVINO compute a network's layers if it does so faster than torch.
+
+    Parameters
+    ----------
+    network : Layers
+        On the processor, in what torch would compute in; becomes float32 where OpenVINO computes.
+    folder : Path
+        Where its pipeline lies.
+
+    Returns
+    -------
+    precision
+        What it then computes in; "" where torch does.
+    """
+    dtype = network.head.weight.dtype
+    found = trial(folder, dtype)
+    if found.precision:
+        nn.Module.float(network)
+        network.instead = Graphs(_place(folder, dtype), found.precision)
+    return found.precision
+
+
+def suits(folder: Path) -> bool:
+    """Say whether a folder holds a pipeline around a network of ours that `catalog` asks often."""
+    with suppress(OSError, ValueError):
+        config = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
+        return config.get("_class_name") == "InpaintUNet" and not config.get("narrow")
+    return False
+
+
+@cache
+def trial(folder: Path, dtype: torch.dtype) -> Trial:
+    """Return how OpenVINO does beside torch in a dtype, tried by the first process that asks."""
+    off = os.environ.get(VARIABLE) == "0" or find_spec("openvino") is None
+    if off or not suits(folder):
+        return Trial()
+    place = _place(folder, dtype)
+    try:
+        if found := _read(place):
+            return found
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, suffix=".part") as part:
+            made = Path(part, "made")
+            made.mkdir()
+            _try_apart(folder, dtype, made)
+            with suppress(OSError):  # another process was faster: its trial holds
+                made.rename(place)
+        return _read(place) or Trial()
+    except OSError:
+        return Trial()
+
+
+def _try_apart(folder: Path, dtype: torch.dtype, out: Path) -> None:
+    """Run `main` in a process of its own; whatever happens to it, leave a trial."""
+    package = str(Path(__file__).parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = str(torch.get_num_threads())
+    own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}
+    name = str(dtype).removeprefix("torch.")
+    command = [sys.executable, "-m", "inpaint.graph", str(folder.absolute()), name, str(out)]
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            command,
+            env=os.environ | own,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
+        )
+    if not (out / FOUND).exists():
+        (out / FOUND).write_text(json.dumps(asdict(Trial())))
+
+
+def main(folder: Path, dtype: torch.dtype, out: Path) -> None:
+    """Convert a model's network, time it beside torch in a dtype, and write both down."""
+    network = layers.load(folder)
+    convert(network, out)
+    sample = _sample()
+    exact = _estimate(network, sample)
+    nn.Module.to(network, dtype)
+    works = {"torch": partial(_estimate, network, sample)}
+    for precision in ERROR if _has_bfloat16() else ("float32",):
+        other = layers.load(folder)
+        other.instead = Graphs(out, precision)
+        works[precision] = partial(_estimate, other, sample)
+    apart = {name: float((work() - exact).norm() / exact.norm()) for name, work in works.items()}
+    seconds = _seconds(works)
+    good = [name for name in works if name in ERROR and apart[name] <= ERROR[name]]
+    best = min(good, key=seconds.__getitem__, default="float32")
+    wins = best in good and seconds["torch"] >= FASTER * seconds[best]
+    times = 1e3 * seconds["torch"], 1e3 * seconds[best]
+    found = Trial(best if wins else "", *times, apart[best])
+    (out / FOUND).write_text(json.dumps(asdict(found)))
+
+
+def convert(network: Layers, folder: Path) -> None:
+    """Write a network's layers as graphs of OpenVINO, for pictures of any size."""
+    import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    x = torch.zeros(1, network.stem.in_channels // 4, SIDE, SIDE)
+    level = network.level(torch.tensor([float(TIMESTEP)]), torch.float32)
+    with torch.no_grad():
+        _, deep = network.run(x, level)
+        for name, seen in {RUN: (x, level), RERUN: (x, level, deep)}.items():
+            module = _Method(network, "run" if name == RUN else "rerun")
+            traced = torch.jit.trace(module, seen, check_trace=False)  # type: ignore[no-untyped-call]
+            decoder = TorchScriptPythonDecoder(traced, example_input=seen)
+            graph = frontend.convert(frontend.load(decoder))
+            openvino.save_model(graph, folder / name, compress_to_fp16=False)
+
+
+class _Method(nn.Module):
+    """A method of a network as a module, which can be traced."""
+
+    def __init__(self, network: Layers, name: str) -> None:
+        super().__init__()
+        self.network, self.name = network, name
+
+    def forward(self, *seen: Tensor) -> Any:
+        return getattr(self.network, self.name)(*seen)
+
+
+def _sample() -> Tensor:
+    """Make what a network sees of a picture of waves with a hole in its middle, (1, 7, S, S)."""
+    t = 2 * math.pi * torch.arange(SIDE) / SIDE
+    waves = [(t[:, None] * rows + t * columns).sin() for rows, columns in ((1, 0), (0, 1), (1, 2))]
+    known, mask = 0.8 * torch.stack(waves)[None], torch.zeros(1, 1, SIDE, SIDE)
+    mask[..., SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = 1
+    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
+    abar = cosine_abar(torch.tensor(TIMESTEP))
+    noisy = abar.sqrt() * known + (1 - abar).sqrt() * noise
+    return torch.cat([noisy, known * (1 - mask), mask], 1)
+
+
+@torch.inference_mode()
+def _estimate(network: Layers, sample: Tensor) -> Tensor:
+    """Return x₀ = √ᾱ·x − √(1−ᾱ)·v in the hole."""
+    v, _ = network.predict(sample.to(network.head.weight.dtype), TIMESTEP)
+    abar = cosine_abar(torch.tensor(TIMESTEP))
+    return sample[:, 6:] * (abar.sqrt() * sample[:, :3] - (1 - abar).sqrt() * v.float())
+
+
+def _seconds(works: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """Return the shortest time of each, done in turns."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(TURNS):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            found[name].append(time.perf_counter() - began)
+    return {name: min(times) for name, times in found.items()}
+
+
+def _place(folder: Path, dtype: torch.dtype) -> Path:
+    """Return where a network's graph lies, by its weights, the processor and the programs."""
+    total = hashlib.sha256(f"{machine.processor()} {dtype} {version('openvino')}".encode())
+    total.update(str(torch.get_num_threads()).encode())
+    for file in sorted((folder / "unet").glob("*")):
+        total.update(file.read_bytes())
+    return machine.cache_folder() / f"graph-{total.hexdigest()[:16]}"
+
+
+def _read(place: Path) -> Trial | None:
+    """Read a trial; a damaged one, or a graph that is missing, is tried again."""
+    try:
+        found = Trial(**json.loads((place / FOUND).read_text("utf-8")))
+        graphs = (place / RUN, place / RERUN)
+        if not found.precision or all(file.with_suffix(".bin").is_file() for file in graphs):
+            return found
+    except FileNotFoundError:
+        return None
+    except (TypeError, ValueError):
+        pass
+    shutil.rmtree(place)
+    return None
+
+
+def _has_bfloat16() -> bool:
+    """Say whether the processor computes in bfloat16."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), getattr(torch, sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,191 @@
+"""OpenVINO beside torch: tried in a process of its own, used where it wins, never in the way."""
+
+import json
+import shutil
+import stat
+import sys
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inpaint import backends, catalog, graph, holding, layers, machine
+from inpaint.backends import Choice
+from inpaint.cli import main
+from inpaint.devices import pick
+from inpaint.editing import edit
+from inpaint.graph import FOUND, KEPT, RERUN, Graphs, Trial, trial
+from inpaint.models import SHIPPED
+from inpaint.replaying import replay
+from inpaint.tools.bench_network import evaluation
+
+SINGLE = Choice("float32", 50.0, 90.0, 0.005, 1e-6)
+WINS = Trial("float32", 30.0, 20.0, 1e-6)
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+MASK = np.zeros((40, 44), bool)
+MASK[12:24, 14:26] = True
+QUICK = {"steps": 2, "device": "cpu", "model": "photo", "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory):
+    """What OpenVINO made of the shipped network here: a folder that holds the graph."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(graph.VARIABLE, "1")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("tried")))
+        trial.cache_clear()
+        found = trial(SHIPPED, torch.float32)
+        trial.cache_clear()
+        place = graph._place(SHIPPED, torch.float32)
+    if not found.openvino:
+        pytest.skip("OpenVINO does not run on this machine")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A process that has tried nothing, on a machine that computes in float32."""
+    monkeypatch.setenv(graph.VARIABLE, "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "inpaint"
+    folder.mkdir(parents=True)
+    (folder / f"cpu-{machine.processor()}.json").write_text(json.dumps(asdict(SINGLE)))
+    forget()
+    yield folder
+    forget()
+
+
+def forget():
+    """Be another process."""
+    trial.cache_clear()
+    backends.choice.cache_clear()
+    holding.let_go()
+
+
+@pytest.fixture
+def wins(tried, cache):
+    """OpenVINO was tried with `photo`, and wins."""
+    place = graph._place(SHIPPED, torch.float32)
+    shutil.copytree(tried, place)
+    (place / FOUND).write_text(json.dumps(asdict(WINS)))
+    return place
+
+
+@pytest.fixture
+def endings(monkeypatch, tmp_path):
+    """Let every other process end at once, as a crash does; what is listed is who began."""
+    program, began = tmp_path / "python", tmp_path / "began"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {began}\nkill -SEGV $$\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return lambda: began.read_text().splitlines() if began.exists() else []
+
+
+def test_the_trial_is_plausible(tried):
+    found = Trial(**json.loads((tried / FOUND).read_text()))
+    assert 0.1 < found.torch < 10_000 and 0.1 < found.openvino < 10_000 and found.error < 0.02
+    assert (found.precision != "") == (found.torch >= graph.FASTER * found.openvino)
+    assert found.precision or "by torch; " in str(found)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 48, 16), (2, 64, 80)])
+def test_graphs_compute_what_the_layers_do(shape, tried):
+    network, (count, height, width) = layers.load(SHIPPED), shape
+    x, y = torch.randn(2, count, 7, height, width, generator=torch.Generator().manual_seed(0))
+    level = network.level(torch.full((count,), 300.0), torch.float32).detach()
+    graphs = Graphs(tried, "float32")
+    with torch.inference_mode():
+        out, deep = network.run(x, level)
+        found = graphs.run(x.to(memory_format=torch.channels_last), level)
+        again = graphs.rerun(y, level, found[1])
+        for a, b in ((found[0], out), (found[1], deep), (again, network.rerun(y, level, deep))):
+            assert a.shape == b.shape and (a - b).norm() < 1e-4 * b.norm()
+
+
+def test_graphs_of_few_shapes_are_kept(tried):
+    one = Graphs(tried, "float32")
+    level = layers.load(SHIPPED).level(torch.tensor([300.0]), torch.float32).detach()
+    shapes = [(1, 7, 16, 16 * n) for n in range(1, KEPT + 2)]
+    for shape in [*shapes[:-1], shapes[0], shapes[-1]]:
+        one.run(torch.zeros(shape), level)
+    assert [shape for _, shape in one.compiled] == [*shapes[2:-1], shapes[0], shapes[-1]]
+
+
+def test_where_it_wins_it_computes_and_the_recipe_says_so(wins, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PIXELS).save("photo.png")
+    edit("photo.png", MASK, **QUICK).save("out.png")
+    result = edit("photo.png", MASK, **QUICK)
+    network = catalog.load("photo", pick("cpu")).filler.model.pipeline.unet
+    assert result.recipe["dtype"] == "openvino-float32" and len(network.instead.compiled) >= 1
+    replay("out.png", device="cpu").save("again.png")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+    monkeypatch.setenv(graph.VARIABLE, "0")
+    forget()
+    plain = edit("photo.png", MASK, **QUICK)
+    assert plain.recipe["dtype"] == "float32"
+    pair = (one.candidates[0].picture().pixels.astype(int) for one in (result, plain))
+    assert np.abs(np.subtract(*pair)).max() <= 1
+
+
+def test_a_network_in_bfloat16_becomes_float32(wins):
+    network = layers.load(SHIPPED).bfloat16()
+    shutil.move(wins, graph._place(SHIPPED, torch.bfloat16))
+    assert graph.attach(network, SHIPPED) == "float32"
+    assert network.head.weight.dtype == torch.float32 and network.instead is not None
+
+
+def test_where_torch_wins_it_computes(wins):
+    (wins / FOUND).write_text(json.dumps(asdict(replace(WINS, precision=""))))
+    assert catalog.load("photo", pick("cpu")).filler.model.dtype == "float32"
+
+
+def test_a_crash_ends_nothing_and_is_not_tried_again(endings, cache):
+    assert edit(PIXELS, MASK, **QUICK).recipe["dtype"] == "float32"
+    forget()
+    assert edit(PIXELS, MASK, **QUICK).recipe["dtype"] == "float32"
+    assert len(endings()) == 1 and "-m inpaint.graph" in endings()[0]
+    assert str(trial(SHIPPED, torch.float32)) == "by torch; OpenVINO does not run here."
+    assert not list(cache.glob("*.part"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"precision": 3}', json.dumps({"torch": "1"})])
+def test_a_damaged_trial_is_made_again(text, wins, endings):
+    (wins / FOUND).write_text(text)
+    assert trial(SHIPPED, torch.float32) == Trial() and len(endings()) == 1
+
+
+def test_a_graph_that_is_gone_is_made_again(wins, endings):
+    (wins / RERUN).with_suffix(".bin").unlink()
+    assert trial(SHIPPED, torch.float32) == Trial() and len(endings()) == 1
+
+
+def test_what_cannot_be_remembered_is_not_tried(cache, endings):
+    shutil.rmtree(cache.parent)
+    cache.parent.write_text("no folder")
+    assert trial(SHIPPED, torch.float32) == Trial() and not endings()
+
+
+def test_it_can_be_turned_off(endings, monkeypatch):
+    monkeypatch.setenv(graph.VARIABLE, "0")
+    assert trial(SHIPPED, torch.float32) == Trial() and not endings()
+
+
+def test_other_networks_are_not_tried(endings, tmp_path):
+    (tmp_path / "unet").mkdir()
+    for config in ("", "[1", '{"_class_name": "UNet2DModel"}'):
+        (tmp_path / "unet" / "config.json").write_text(config)
+        assert trial(tmp_path, torch.float32) == Trial()
+    assert trial(SHIPPED.with_name("narrow"), torch.float32) == Trial()
+    assert trial(tmp_path / "nowhere", torch.float32) == Trial() and not endings()
+
+
+def test_doctor_and_bench_tell(wins, endings, capsys):
+    assert main(["doctor", "--device", "cpu"]) == 0
+    said = "computed by OpenVINO in float32; 20 ms an evaluation by OpenVINO, 30 by torch.\n"
+    assert said in capsys.readouterr().out
+    rows = {row.what: row for row in evaluation(True)}
+    assert rows["OpenVINO in float32: error of x₀"].value < 0.01
+    assert rows["plain over OpenVINO in float32, which is used"].value > 0
