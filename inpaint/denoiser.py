@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpaint.layers import Layers
 from inpaint.operators import Operator
 
 REACH = 100
@@ -131,7 +130,7 @@ def unet_denoiser(
     nothing_known = torch.zeros_like(conditioning)
     nothing_known[:, -1] = 1
 
-    ask, ask_blind = (_Deep(unet) if isinstance(unet, Layers) else unet for _ in range(2))
+    ask, ask_blind = (_Deep(unet) if hasattr(unet, "rerun") else unet for _ in range(2))
 
     def predict(ask: Any, x: Tensor, t: Tensor, conditioning: Tensor) -> Tensor:
         if conditional:

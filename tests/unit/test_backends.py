@@ -54,7 +54,7 @@ def networks(monkeypatch, **changes):
         def forward(self, sample, timestep):
             out = super().forward(sample, timestep)
             change = changes.get(str(self.dtype).removeprefix("torch."), lambda v: v)
-            return type(out)(sample=change(out.sample))
+            return type(out)(sample=change(out.sample), deep=out.deep)
 
     monkeypatch.setattr(backends, "InpaintUNet", Changed)
     monkeypatch.setattr(backends, "SIDE", backends.LITTLE)

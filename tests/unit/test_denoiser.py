@@ -13,6 +13,7 @@ from models import tiny_unet
 
 from inpaint.denoiser import project, seeded_noise, timestep_of, unet_denoiser, watched
 from inpaint.operators import KnownPixels
+from inpaint.training.loss import training_scheduler
 from inpaint.unet import InpaintUNet
 
 SHAPE = (1, 3, 24, 20)
@@ -127,6 +128,71 @@ def test_guidance_extrapolates_from_the_blind_estimate():
     blind = estimate(torch.zeros(SHAPE), torch.ones(1, 1, 24, 20), 1.0)
     assert not torch.allclose(seeing, blind, atol=1e-3)
     assert torch.allclose(estimate(KNOWN, MASK, 1.5), blind + 1.5 * (seeing - blind), atol=1e-6)
+
+
+class Counting:
+    """Counts which layers of a network are run."""
+
+    def __init__(self, network):
+        self.network, self.calls = network, []
+        network.instead = self
+
+    def run(self, *seen):
+        self.calls.append("all")
+        return self.network.run(*seen)
+
+    def rerun(self, *seen):
+        self.calls.append("some")
+        return self.network.rerun(*seen)
+
+
+@pytest.fixture
+def counted():
+    torch.manual_seed(0)
+    network = InpaintUNet(channels=(32, 64), blocks=1, attention=(False, False)).eval()
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    return Counting(network)
+
+
+def ask(denoise, timesteps):
+    levels = training_scheduler().alphas_cumprod
+    return [denoise(X, float(levels[t])) for t in timesteps]
+
+
+@pytest.mark.parametrize(
+    "timesteps, calls",
+    [
+        ((900, 801, 700, 601), "all some all some"),
+        ((900, 870, 840, 810, 780), "all some some some all"),
+        ((900, 700, 500), "all all all"),
+        ((100, 60, 900, 850), "all some all some"),  # RePaint's way back
+        ((900, 900), "all some"),
+    ],
+)
+def test_deep_layers_are_run_again_when_the_level_has_moved_on(timesteps, calls, counted):
+    ask(unet_denoiser(counted.network, training_scheduler(), KNOWN, MASK), timesteps)
+    assert counted.calls == calls.split()
+
+
+def test_features_of_another_picture_are_never_used(counted):
+    first = unet_denoiser(counted.network, training_scheduler(), KNOWN, MASK)
+    ask(first, (900,))
+    again = unet_denoiser(counted.network, training_scheduler(), -KNOWN, MASK)
+    alone = ask(again, (880,))[0]
+    assert counted.calls == ["all", "all"] and not torch.equal(alone, ask(first, (880,))[0])
+    both = unet_denoiser(counted.network, training_scheduler(), KNOWN, MASK, guidance=2.0)
+    counted.calls.clear()
+    ask(both, (900, 880))
+    assert counted.calls == ["all", "all", "some", "some"]
+
+
+def test_features_used_at_once_change_nothing_and_later_little(counted):
+    fresh = unet_denoiser(counted.network, training_scheduler(), KNOWN, MASK)
+    kept = unet_denoiser(counted.network, training_scheduler(), KNOWN, MASK)
+    one, same, later = ask(kept, (500, 500, 420))
+    assert torch.equal(one, same)
+    (wanted,) = ask(fresh, (420,))
+    assert 0 < (later - wanted).norm() < 0.1 * (wanted - one).norm()
 
 
 def test_a_half_precision_network_gives_ordinary_float32_tensors():
