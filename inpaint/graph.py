@@ -1,8 +1,8 @@
-"""A network's layers as a graph of OpenVINO, where that computes them faster on this processor.
+"""A network's layers as graphs of OpenVINO, where those run faster on this processor than torch.
 
 OpenVINO compiles a graph for the processor, and on some that ends the process. So another process
-turns the network into a graph, compiles it and times it beside torch, once: what came of it lies in
-the cache, and where the process ended, or OpenVINO is slower or wrong, torch goes on computing.
+turns the network into graphs, compiles them and times them beside torch, once: what came of it lies
+in the cache, and where the process ended, or OpenVINO is slower or wrong, torch goes on computing.
 """
 
 from __future__ import annotations
@@ -159,9 +159,15 @@ def attach(network: Layers, folder: Path) -> str:
     """
     dtype = network.head.weight.dtype
     found = trial(folder, dtype)
-    if found.precision:
-        nn.Module.float(network)
-        network.instead = Graphs(_place(folder, dtype), found.precision)
+    if not found.precision:
+        return ""
+    place = _place(folder, dtype)
+    try:
+        network.instead = Graphs(place, found.precision)
+    except RuntimeError:  # a graph is damaged: the next one who asks tries again
+        shutil.rmtree(place, ignore_errors=True)
+        return ""
+    nn.Module.float(network)
     return found.precision
 
 
@@ -173,7 +179,6 @@ def suits(folder: Path) -> bool:
     return False
 
 
-@cache
 def trial(folder: Path, dtype: torch.dtype) -> Trial:
     """Return how OpenVINO does beside torch in a dtype, tried by the first process that asks."""
     off = os.environ.get(VARIABLE) == "0" or find_spec("openvino") is None
@@ -301,9 +306,9 @@ def _seconds(works: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
 
 
 def _place(folder: Path, dtype: torch.dtype) -> Path:
-    """Return where a network's graph lies, by its weights, the processor and the programs."""
-    total = hashlib.sha256(f"{machine.processor()} {dtype} {version('openvino')}".encode())
-    total.update(str(torch.get_num_threads()).encode())
+    """Return where a network's graphs lie, by its weights and by what computes them."""
+    by = machine.processor(), torch.get_num_threads(), dtype, version("openvino")
+    total = hashlib.sha256(repr(by).encode())
     for file in sorted((folder / "unet").glob("*")):
         total.update(file.read_bytes())
     return machine.cache_folder() / f"graph-{total.hexdigest()[:16]}"

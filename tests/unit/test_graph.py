@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from inpaint import backends, catalog, graph, holding, layers, machine
 from inpaint.backends import Choice
 from inpaint.cli import main
 from inpaint.devices import pick
 from inpaint.editing import edit
-from inpaint.graph import FOUND, KEPT, RERUN, Graphs, Trial, trial
+from inpaint.graph import FOUND, RERUN, Graphs, Trial, trial
 from inpaint.models import SHIPPED
 from inpaint.replaying import replay
 from inpaint.tools.bench_network import evaluation
@@ -35,9 +36,7 @@ def tried(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(graph.VARIABLE, "1")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("tried")))
-        trial.cache_clear()
         found = trial(SHIPPED, torch.float32)
-        trial.cache_clear()
         place = graph._place(SHIPPED, torch.float32)
     if not found.openvino:
         pytest.skip("OpenVINO does not run on this machine")
@@ -59,7 +58,6 @@ def cache(tmp_path, monkeypatch):
 
 def forget():
     """Be another process."""
-    trial.cache_clear()
     backends.choice.cache_clear()
     holding.let_go()
 
@@ -104,13 +102,14 @@ def test_graphs_compute_what_the_layers_do(shape, tried):
             assert a.shape == b.shape and (a - b).norm() < 1e-4 * b.norm()
 
 
-def test_graphs_of_few_shapes_are_kept(tried):
+def test_graphs_of_few_shapes_are_kept(tried, monkeypatch):
+    monkeypatch.setattr(graph, "KEPT", 2)
     one = Graphs(tried, "float32")
     level = layers.load(SHIPPED).level(torch.tensor([300.0]), torch.float32).detach()
-    shapes = [(1, 7, 16, 16 * n) for n in range(1, KEPT + 2)]
+    shapes = [(1, 7, 16, 16 * n) for n in (1, 2, 3)]
     for shape in [*shapes[:-1], shapes[0], shapes[-1]]:
         one.run(torch.zeros(shape), level)
-    assert [shape for _, shape in one.compiled] == [*shapes[2:-1], shapes[0], shapes[-1]]
+    assert [shape for _, shape in one.compiled] == [shapes[0], shapes[2]]
 
 
 def test_where_it_wins_it_computes_and_the_recipe_says_so(wins, tmp_path, monkeypatch):
@@ -160,6 +159,25 @@ def test_a_damaged_trial_is_made_again(text, wins, endings):
 def test_a_graph_that_is_gone_is_made_again(wins, endings):
     (wins / RERUN).with_suffix(".bin").unlink()
     assert trial(SHIPPED, torch.float32) == Trial() and len(endings()) == 1
+
+
+@pytest.mark.parametrize("name", ["run.xml", "rerun.bin"])
+def test_damaged_graphs_are_made_again_and_torch_computes(name, wins, endings):
+    (wins / name).write_bytes((wins / name).read_bytes()[:2000])
+    assert edit(PIXELS, MASK, **QUICK).recipe["dtype"] == "float32" and not endings()
+    forget()
+    assert edit(PIXELS, MASK, **QUICK).recipe["dtype"] == "float32" and len(endings()) == 1
+
+
+def test_a_model_that_was_trained_further_is_tried_anew(wins, endings, tmp_path):
+    shutil.copytree(SHIPPED, tmp_path / "mine")
+    assert trial(tmp_path / "mine", torch.float32) == WINS and not endings()
+    network = layers.load(SHIPPED)
+    file = tmp_path / "mine" / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file(
+        {name: 0.9 * value.contiguous() for name, value in network.state_dict().items()}, file
+    )
+    assert trial(tmp_path / "mine", torch.float32) == Trial() and len(endings()) == 1
 
 
 def test_what_cannot_be_remembered_is_not_tried(cache, endings):
