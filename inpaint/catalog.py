@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,12 @@ class PixelModel:
     refine: float = 0.5
     graph: str = ""
     """What OpenVINO computes in, where it does."""
+    weights: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count the weights once: it takes milliseconds."""
+        weights = sum(p.numel() for p in self.pipeline.unet.parameters())
+        object.__setattr__(self, "weights", weights)
 
     @property
     def dtype(self) -> str:
@@ -104,8 +110,7 @@ class PixelModel:
 
     def work(self, mask: Tensor) -> float:
         """Multiply-adds, about: each weight is used once on every second pixel of its level."""
-        weights = sum(p.numel() for p in self.pipeline.unet.parameters())
-        return float(mask.shape[-1] * mask.shape[-2] * weights / 32)
+        return float(mask.shape[-1] * mask.shape[-2] * self.weights / 32)
 
 
 @dataclass(frozen=True, slots=True)

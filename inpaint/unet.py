@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.unets.unet_2d import UNet2DOutput
@@ -73,8 +74,6 @@ class InpaintUNet(ModelMixin, Layers, ConfigMixin):  # type: ignore[misc]  # dif
     """
 
     config: Any
-    device: Any
-    dtype: Any
     to: Any
     register_to_config: Any
 
@@ -92,6 +91,16 @@ class InpaintUNet(ModelMixin, Layers, ConfigMixin):  # type: ignore[misc]  # dif
     ) -> None:
         super().__init__()
         self.build(in_channels, out_channels, channels, blocks, attention, dropout, narrow)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; diffusers walks through all of them to tell."""
+        return self.head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are in."""
+        return self.head.weight.dtype
 
     def forward(
         self,
