@@ -12,7 +12,6 @@ import json
 import math
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -131,12 +130,12 @@ def measured() -> Choice:
     # Not as diffusers would have it, which complains of a network that is cast.
     double, half = (nn.Module.to(copy.deepcopy(single), dtype) for dtype in others)
     works = [_asking(single, LITTLE), _asking(half, LITTLE)]
-    inexact = _apart(works[0](), _asking(double, LITTLE)())
-    slow, fast = _seconds(works, 0)
+    inexact = machine.apart(works[0](), _asking(double, LITTLE)())
+    slow, fast = machine.seconds(works, 0)
     if fast < HOPELESS * slow:
         works = [_asking(single, SIDE), _asking(half, SIDE)]
-        slow, fast = _seconds(works, SECONDS)
-    error = _apart(works[1](), works[0]())
+        slow, fast = machine.seconds(works, SECONDS)
+    error = machine.apart(works[1](), works[0]())
     wins = slow >= FASTER * fast and error <= ERROR and inexact <= EXACT
     return Choice("bfloat16" if wins else "float32", 1e3 * slow, 1e3 * fast, error, inexact)
 
@@ -159,35 +158,13 @@ def network() -> InpaintUNet:
 
 def _asking(network: InpaintUNet, side: int) -> Callable[[], Tensor]:
     """Make a function that returns the network's x₀ in the hole of a square picture."""
-    t = 2 * math.pi * torch.arange(side) / side
-    waves = [(t[:, None] * rows + t * columns).sin() for rows, columns in ((1, 0), (0, 1), (1, 2))]
-    known, mask = 0.8 * torch.stack(waves)[None], torch.zeros(1, 1, side, side)
-    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
-    hole = (..., slice(side // 4, -side // 4), slice(side // 4, -side // 4))
-    mask[hole] = 1
+    known, mask, noise = machine.sample(side)
     scheduler = diffusers.DDPMScheduler(
         beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction"
     )
     x = math.sqrt(LEVEL) * known + math.sqrt(1 - LEVEL) * noise
     # A denoiser that was asked before would not run all layers again.
-    return lambda: unet_denoiser(network, scheduler, known, mask)(x, LEVEL)[hole]
-
-
-def _seconds(works: list[Callable[[], Tensor]], least: float) -> list[float]:
-    """Return the shortest time of each, done in turns for so long, and thrice at least."""
-    found: list[list[float]] = [[] for _ in works]
-    first = time.perf_counter()
-    while len(found[0]) < 3 or time.perf_counter() - first < least:
-        for times, work in zip(found, works, strict=True):
-            began = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - began)
-    return [min(times[1:]) for times in found]  # the first one warms up
-
-
-def _apart(x: Tensor, wanted: Tensor) -> float:
-    """Return ‖x − wanted‖/‖wanted‖."""
-    return float((x - wanted).norm() / wanted.norm())
+    return lambda: unet_denoiser(network, scheduler, known, mask)(x, LEVEL) * mask
 
 
 def _read(path: Path) -> Choice | None:

@@ -257,11 +257,18 @@ def _pixel_model(folder: Path, device: Device) -> PixelModel:
     pipeline.unet.to(device.name, memory_format=torch.channels_last).eval()
     pipeline.denoiser(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16))  # says what it is not
     if device.compiled:
-        # On CUDA the kernels are replayed as one graph, which spares starting each.
-        pipeline.unet.compile(mode="reduce-overhead" if device.name == "cuda" else None)
+        compile_network(pipeline.unet)
     elif device.dtype is None and isinstance(pipeline.unet, layers.Layers):
         return PixelModel(pipeline, graph=graph.attach(pipeline.unet, folder))
     return PixelModel(pipeline)
+
+
+def compile_network(unet: Any) -> None:
+    """Have torch.compile compile a network over pixels when it is first asked.
+
+    On CUDA its kernels are replayed as one graph, which spares starting each.
+    """
+    unet.compile(mode="reduce-overhead" if unet.device.type == "cuda" else None)
 
 
 def _around_network(folder: Path, options: dict[str, Any]) -> InpaintPipeline:

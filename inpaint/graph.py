@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -35,7 +32,6 @@ VARIABLE = "INPAINT_OPENVINO"
 """Set to 0, OpenVINO is left alone."""
 FASTER = 1.1
 """How many times as fast as torch OpenVINO has to be."""
-Size = tuple[int, ...]
 ERROR = {"float32": 1e-4, "bfloat16": 0.01}
 """Most that x₀ may differ from torch's in float32, for each precision: ‖difference‖/‖x₀‖."""
 SIDE, TIMESTEP = 128, 300
@@ -103,7 +99,7 @@ class Graphs:
     folder: Path
     precision: str
     models: dict[str, Any] = field(init=False, repr=False)
-    compiled: dict[tuple[str, Size], Any] = field(default_factory=dict, repr=False)
+    compiled: dict[tuple[str, torch.Size], Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Read them while they are sure to be there."""
@@ -130,7 +126,7 @@ class Graphs:
             torch.from_numpy(a) for a in compiled([x.contiguous().numpy() for x in seen]).values()
         ]
 
-    def _compile(self, name: str, shapes: list[Size]) -> Any:
+    def _compile(self, name: str, shapes: list[torch.Size]) -> Any:
         graph = self.models[name].clone()
         graph.reshape({index: list(shape) for index, shape in enumerate(shapes)})
         wanted = {
@@ -158,10 +154,10 @@ def attach(network: Layers, folder: Path) -> str:
         What it then computes in; "" where torch does.
     """
     dtype = network.head.weight.dtype
-    found = trial(folder, dtype)
-    if not found.precision:
-        return ""
     place = _place(folder, dtype)
+    found = _trial_at(place, folder, dtype)
+    if place is None or not found.precision:
+        return ""
     try:
         network.instead = Graphs(place, found.precision)
     except RuntimeError:  # a graph is damaged: the next one who asks tries again
@@ -181,10 +177,12 @@ def suits(folder: Path) -> bool:
 
 def trial(folder: Path, dtype: torch.dtype) -> Trial:
     """Return how OpenVINO does beside torch in a dtype, tried by the first process that asks."""
-    off = os.environ.get(VARIABLE) == "0" or find_spec("openvino") is None
-    if off or not suits(folder):
+    return _trial_at(_place(folder, dtype), folder, dtype)
+
+
+def _trial_at(place: Path | None, folder: Path, dtype: torch.dtype) -> Trial:
+    if place is None:
         return Trial()
-    place = _place(folder, dtype)
     try:
         if found := _read(place):
             return found
@@ -234,8 +232,8 @@ def main(folder: Path, dtype: torch.dtype, out: Path) -> None:
         other = layers.load(folder)
         other.instead = Graphs(out, precision)
         works[precision] = partial(_estimate, other, sample)
-    apart = {name: float((work() - exact).norm() / exact.norm()) for name, work in works.items()}
-    seconds = _seconds(works)
+    apart = {name: machine.apart(work(), exact) for name, work in works.items()}
+    seconds = dict(zip(works, machine.seconds([*works.values()], turns=TURNS), strict=True))
     good = [name for name in works if name in ERROR and apart[name] <= ERROR[name]]
     best = min(good, key=seconds.__getitem__, default="float32")
     wins = best in good and seconds["torch"] >= FASTER * seconds[best]
@@ -276,11 +274,7 @@ class _Method(nn.Module):
 
 def _sample() -> Tensor:
     """Make what a network sees of a picture of waves with a hole in its middle, (1, 7, S, S)."""
-    t = 2 * math.pi * torch.arange(SIDE) / SIDE
-    waves = [(t[:, None] * rows + t * columns).sin() for rows, columns in ((1, 0), (0, 1), (1, 2))]
-    known, mask = 0.8 * torch.stack(waves)[None], torch.zeros(1, 1, SIDE, SIDE)
-    mask[..., SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = 1
-    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
+    known, mask, noise = machine.sample(SIDE)
     abar = cosine_abar(torch.tensor(TIMESTEP))
     noisy = abar.sqrt() * known + (1 - abar).sqrt() * noise
     return torch.cat([noisy, known * (1 - mask), mask], 1)
@@ -294,19 +288,14 @@ def _estimate(network: Layers, sample: Tensor) -> Tensor:
     return sample[:, 6:] * (abar.sqrt() * sample[:, :3] - (1 - abar).sqrt() * v.float())
 
 
-def _seconds(works: Mapping[str, Callable[[], Tensor]]) -> dict[str, float]:
-    """Return the shortest time of each, done in turns."""
-    found: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(TURNS):
-        for name, work in works.items():
-            began = time.perf_counter()
-            work()
-            found[name].append(time.perf_counter() - began)
-    return {name: min(times) for name, times in found.items()}
+def _place(folder: Path, dtype: torch.dtype) -> Path | None:
+    """Return where a network's graphs lie, by its weights and by what computes them.
 
-
-def _place(folder: Path, dtype: torch.dtype) -> Path:
-    """Return where a network's graphs lie, by its weights and by what computes them."""
+    None where OpenVINO is not here, is to be left alone, or does not suit the network.
+    """
+    off = os.environ.get(VARIABLE) == "0" or find_spec("openvino") is None
+    if off or not suits(folder):
+        return None
     by = machine.processor(), torch.get_num_threads(), dtype, version("openvino")
     total = hashlib.sha256(repr(by).encode())
     for file in sorted((folder / "unet").glob("*")):

@@ -1,13 +1,17 @@
-"""What this machine is, and where what was measured on it is remembered."""
+"""What this machine is, how networks are measured on it, and where that is remembered."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 def cache_folder() -> Path:
@@ -26,3 +30,29 @@ def processor() -> str:
     except OSError:  # not Linux
         parts += [platform.machine(), platform.processor()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def sample(side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Make waves, (1, 3, S, S), a hole in their middle, (1, 1, S, S), and noise like the waves."""
+    t = 2 * math.pi * torch.arange(side) / side
+    waves = [(t[:, None] * rows + t * columns).sin() for rows, columns in ((1, 0), (0, 1), (1, 2))]
+    known, mask = 0.8 * torch.stack(waves)[None], torch.zeros(1, 1, side, side)
+    mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
+    return known, mask, torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
+
+
+def seconds(works: Sequence[Callable[[], Tensor]], least: float = 0, turns: int = 3) -> list[float]:
+    """Return the shortest time of each, done in turns, so many at least and for so long."""
+    found: list[list[float]] = [[] for _ in works]
+    first = time.perf_counter()
+    while len(found[0]) < turns or time.perf_counter() - first < least:
+        for times, work in zip(found, works, strict=True):
+            began = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - began)
+    return [min(times[1:]) for times in found]  # the first one warms up
+
+
+def apart(x: Tensor, wanted: Tensor) -> float:
+    """Return ‖x − wanted‖/‖wanted‖."""
+    return float((x - wanted).norm() / wanted.norm())

@@ -149,13 +149,13 @@ def place(pipeline: Any, device: Device, need: float = 0.0) -> None:
             getattr(vae, thrift)()
     if vae is not None and vae.dtype != torch.float16 and "force_upcast" in vae.config:
         vae.register_to_config(force_upcast=False)  # only float16 overflows
-    way = device.turns
+    way = ""
     if device.name == "cuda":
         # The faster order for convolutions; a video autoencoder's are three-dimensional.
         if hasattr(pipeline, "unet"):
             pipeline.unet.to(memory_format=torch.channels_last)
         weights = [sum(p.numel() * p.element_size() for p in part.parameters()) for part in parts]
-        way = max(how_to_place(weights, free_bytes(), need), way, key=TURNS.index)
+        way = max(how_to_place(weights, free_bytes(), need), device.turns, key=TURNS.index)
     if way == "parts":
         pipeline.enable_model_cpu_offload()
     elif way == "layers":

@@ -111,7 +111,7 @@ def _pipeline(plain: Any, dtype: torch.dtype, compiled: bool = False) -> Any:
     unet = torch.nn.Module.to(copy.deepcopy(plain.unet), dtype)  # diffusers' own complains
     unet.to(memory_format=torch.channels_last)
     if compiled:
-        unet.compile(mode="reduce-overhead" if unet.device.type == "cuda" else None)
+        catalog.compile_network(unet)
     return type(plain)(unet, plain.scheduler)
 
 
