@@ -30,6 +30,7 @@ def main() -> None:
     options = Options.of(sys.argv[1:], os.environ)
     try:
         options = serving.fitted(options)
+        told = listen_for_the_end()
         demo = serving.launch(options)
     except ValueError as error:
         sys.exit(f"app.py: {error}")
@@ -37,19 +38,23 @@ def main() -> None:
         sys.exit(f"app.py: {error} Choose another port with --port.")
     gc.enable()
     warming = studio.warm_up(options.device)
-    wait_for_the_end()
+    while not told:
+        time.sleep(0.1)
     demo.close(verbose=False)
     warming.join()  # a thread that is cut off within torch aborts the process
 
 
-def wait_for_the_end() -> None:
-    """Sleep until SIGINT or SIGTERM; unlike a note, an exception may be lost in a callback."""
+def listen_for_the_end() -> list[int]:
+    """Return where SIGINT or SIGTERM is noted; as an exception it would be lost in a callback."""
     told: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        told.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # said again by who is in a hurry
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: told.append(number))
-    while not told:
-        time.sleep(0.1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever is in a hurry says it again
+        signal.signal(number, note)
+    return told
 
 
 if __name__ == "__main__":

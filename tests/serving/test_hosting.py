@@ -100,34 +100,36 @@ def test_the_container_serves_and_is_healthy(tmp_path, port):
 
 
 SIGNALLED_IN_A_CALLBACK = """
-import os, signal, threading, time, weakref
+import os, signal, sys, threading, weakref
 import app
 
 class Thing: pass
 
 def warm_up(device):
-    sleep = time.sleep
-    def once(seconds):
-        time.sleep = sleep
-        thing = Thing()
-        reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
-        del thing
-        sleep(seconds)
-    time.sleep = once
     warming = threading.Thread(target=int)
     warming.start()
     return warming
 
+def signalled(*arguments):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    del thing
+    return before(*arguments)
+
 app.studio.warm_up = warm_up
+room, name = sys.argv.pop().split(".")
+before = getattr(getattr(app, room), name)
+setattr(getattr(app, room), name, signalled)
 app.main()
 print("ended")
 """
 
 
-def test_a_signal_within_a_callback_of_the_collector_ends_the_server(port):
+@pytest.mark.parametrize("while_in", ["serving.keep_heard", "studio.warm_up"])
+def test_a_signal_within_a_callback_of_the_collector_ends_the_server(port, while_in):
     """An exception is lost there, and with it the only word to stop."""
     environment = {**os.environ, "INPAINT_PORT": str(port), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SIGNALLED_IN_A_CALLBACK]
+    command = [sys.executable, "-c", SIGNALLED_IN_A_CALLBACK, while_in]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.endswith("ended\n")
     assert "Traceback" not in done.stdout + done.stderr
