@@ -59,19 +59,23 @@ def watched(denoise: Denoiser, on_evaluation: Callable[[Tensor, float], None]) -
     return denoise_and_report
 
 
-def timestep_of(level: float, alphas_cumprod: Tensor) -> float:
-    """Fractional training timestep whose ᾱ is `level`, clamped to the trained range.
+def timesteps_of(alphas_cumprod: Tensor) -> Callable[[float], float]:
+    """Return ᾱ -> its fractional training timestep, clamped to the trained range.
 
     Interpolates the angle arctan(√(1−ᾱ)/√ᾱ): unlike log-SNR it is finite at both ends, and on the
     cosine schedule it is linear in the timestep.
     """
     ratios = (1 - alphas_cumprod).sqrt(), alphas_cumprod.sqrt()
     angles: list[float] = torch.atan2(*ratios).tolist()
-    angle = math.atan2(math.sqrt(1 - level), math.sqrt(level))
-    i = bisect(angles, angle)
-    if i in (0, len(angles)):
-        return float(max(i - 1, 0))
-    return i - 1 + (angle - angles[i - 1]) / (angles[i] - angles[i - 1])
+
+    def timestep_of(level: float) -> float:
+        angle = math.atan2(math.sqrt(1 - level), math.sqrt(level))
+        i = bisect(angles, angle)
+        if i in (0, len(angles)):
+            return float(max(i - 1, 0))
+        return i - 1 + (angle - angles[i - 1]) / (angles[i] - angles[i - 1])
+
+    return timestep_of
 
 
 def unet_denoiser(
@@ -122,6 +126,7 @@ def unet_denoiser(
     pad = padder(height, width, max(16, 2**halvings))
     alphas_cumprod = scheduler.alphas_cumprod.detach().double().cpu()
     least = float(alphas_cumprod[alphas_cumprod > 0].min())
+    timestep_of = timesteps_of(alphas_cumprod)
     whole_timesteps = unet.config.get("time_embedding_type") == "learned"
     seen = known * (1 - mask)
     conditioning = torch.cat([seen, mask.expand(len(seen), -1, -1, -1)], dim=1)
@@ -141,7 +146,7 @@ def unet_denoiser(
     def denoise(x: Tensor, level: float) -> Tensor:
         # The network knows nothing noisier than its last timestep, and a = √ᾱ must stay above 0.
         level = max(level, least)
-        t = timestep_of(level, alphas_cumprod)
+        t = timestep_of(level)
         with torch.inference_mode():
             padded = pad(x).to(device, dtype)
             timestep = torch.tensor(round(t) if whole_timesteps else t, device=device)

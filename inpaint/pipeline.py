@@ -16,7 +16,7 @@ from torch import Tensor
 # diffusers loads a component's class only from modules that are already imported, so this import
 # is what lets `from_pretrained` read our own folders without remote code.
 import inpaint.unet  # noqa: F401
-from inpaint.denoiser import Denoiser, seeded_noise, timestep_of, unet_denoiser, watched
+from inpaint.denoiser import Denoiser, seeded_noise, timesteps_of, unet_denoiser, watched
 from inpaint.operators import KnownPixels
 from inpaint.samplers import SAMPLERS, start
 from inpaint.schedule import cosine_levels
@@ -143,6 +143,7 @@ class InpaintPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffusers is 
         )
         noise = seeded_noise(_seeds(generator, len(pixels)))
         count = itertools.count()
+        timestep_of = timesteps_of(self.scheduler.alphas_cumprod)
 
         with self.progress_bar(
             total=method.evaluations(chosen.steps, chosen.resample, chosen.jump)
@@ -151,8 +152,7 @@ class InpaintPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffusers is 
             def report(x0: Tensor, level: float) -> None:
                 bar.update()
                 if callback_on_step_end is not None:
-                    t = timestep_of(level, self.scheduler.alphas_cumprod)
-                    callback_on_step_end(self, next(count), t, {"latents": x0})
+                    callback_on_step_end(self, next(count), timestep_of(level), {"latents": x0})
 
             x0 = method.function(
                 watched(self.denoiser(pixels, mask), report),

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpaint.denoiser import Denoiser, clean, seeded_noise, timestep_of
+from inpaint.denoiser import Denoiser, clean, seeded_noise, timesteps_of
 from inpaint.latent.words import embeddings
 from inpaint.operators import KnownPixels
 from inpaint.samplers import SAMPLERS, start
@@ -86,6 +86,7 @@ def latent_denoiser(
     device = pipeline._execution_device
     alphas_cumprod = scheduler.alphas_cumprod.detach().double().cpu()
     least = float(alphas_cumprod[alphas_cumprod > 0].min())
+    timestep_of = timesteps_of(alphas_cumprod)
     guided = guidance > 1
     height, width = (side * pipeline.vae_scale_factor for side in hole.shape[-2:])
     texts = _texts(pipeline, settings, guided, (height, width))
@@ -93,7 +94,7 @@ def latent_denoiser(
 
     def denoise(x: Tensor, level: float) -> Tensor:
         level = max(level, least)
-        t = torch.tensor(timestep_of(level, alphas_cumprod), device=device)
+        t = torch.tensor(timestep_of(level), device=device)
         with torch.no_grad():
             seen = x if beside is None else torch.cat([x, beside], dim=1)
             seen = seen.to(device, unet.dtype)

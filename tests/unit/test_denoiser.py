@@ -11,7 +11,7 @@ from diffusers import (
 from gaussian import GaussianNetwork
 from models import tiny_unet
 
-from inpaint.denoiser import project, seeded_noise, timestep_of, unet_denoiser, watched
+from inpaint.denoiser import project, seeded_noise, timesteps_of, unet_denoiser, watched
 from inpaint.operators import KnownPixels
 from inpaint.training.loss import training_scheduler
 from inpaint.unet import InpaintUNet
@@ -55,12 +55,13 @@ def test_estimates_stay_in_the_range_of_pictures():
 
 def test_trained_levels_map_to_their_own_timesteps_and_others_between():
     levels = DDPMScheduler().alphas_cumprod.double()
+    timestep_of = timesteps_of(levels)
     for t in (0, 1, 500, 999):
-        assert timestep_of(float(levels[t]), levels) == pytest.approx(t, abs=1e-6)
+        assert timestep_of(float(levels[t])) == pytest.approx(t, abs=1e-6)
     between = float(levels[300] + levels[301]) / 2
-    assert 300.4 < timestep_of(between, levels) < 300.6
-    assert timestep_of(1.0, levels) == 0
-    assert timestep_of(0.0, levels) == 999
+    assert 300.4 < timestep_of(between) < 300.6
+    assert timestep_of(1.0) == 0
+    assert timestep_of(0.0) == 999
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 20), (16, 32), (5, 40), (1, 3)])
@@ -78,7 +79,7 @@ def test_padding_reflects_to_a_multiple_of_sixteen():
     rows, columns = [*range(24), *range(22, 14, -1)], [*range(20), *range(18, 6, -1)]
     padded = X[:, :, rows][..., columns]
     with torch.no_grad():
-        t = timestep_of(0.5, scheduler.alphas_cumprod)
+        t = timesteps_of(scheduler.alphas_cumprod)(0.5)
         expected = unet(padded, torch.tensor(t)).sample[..., :24, :20].clamp(-1, 1)
     assert torch.equal(unet_denoiser(unet, scheduler, KNOWN, MASK)(X, 0.5), expected)
 
