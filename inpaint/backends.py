@@ -8,15 +8,10 @@ So a small network is run in both, and the answers are compared.
 from __future__ import annotations
 
 import copy
-import json
 import math
-import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import diffusers
 import torch
@@ -105,19 +100,10 @@ def choice() -> Choice:
     All processes have to agree, or the same seed would give other bytes in the next one. So what
     cannot be remembered is not measured, but float32.
     """
-    path = machine.cache_folder() / f"cpu-{machine.processor()}.json"
-    try:
-        if found := _read(path):
-            return found
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part") as part:
-            part.write(json.dumps(asdict(measured()), indent=2))
-            part.flush()
-            with suppress(FileExistsError):  # another process was faster: its choice holds
-                os.link(part.name, path)
-        return _read(path) or UNMEASURED
-    except OSError:
-        return UNMEASURED
+    found = machine.remembered(
+        f"cpu-{machine.processor()}", Choice, lambda folder: machine.note(folder, measured())
+    )
+    return found or UNMEASURED
 
 
 def measured() -> Choice:
@@ -165,14 +151,3 @@ def _asking(network: InpaintUNet, side: int) -> Callable[[], Tensor]:
     x = math.sqrt(LEVEL) * known + math.sqrt(1 - LEVEL) * noise
     # A denoiser that was asked before would not run all layers again.
     return lambda: unet_denoiser(network, scheduler, known, mask)(x, LEVEL) * mask
-
-
-def _read(path: Path) -> Choice | None:
-    """Read a choice; a damaged one is deleted, so that it is measured again."""
-    try:
-        return Choice(**json.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
-        return None
-    except (TypeError, ValueError):
-        path.unlink()
-        return None

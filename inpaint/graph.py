@@ -13,9 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -41,7 +41,7 @@ PATIENCE = 120
 """Seconds after which the other process is given up."""
 KEPT = 8
 """Compiled graphs that are kept, two for each shape of picture."""
-RUN, RERUN, FOUND = "run.xml", "rerun.xml", "trial.json"
+RUN, RERUN = "run.xml", "rerun.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Graphs:
-    """Runs the layers of a network; see `inpaint.layers.Runner`.
+    """Runs the layers of a network, for one thread after another; see `inpaint.layers.Runner`.
 
     Parameters
     ----------
@@ -100,6 +100,7 @@ class Graphs:
     precision: str
     models: dict[str, Any] = field(init=False, repr=False)
     compiled: dict[tuple[str, torch.Size], Any] = field(default_factory=dict, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         """Read them while they are sure to be there."""
@@ -116,15 +117,14 @@ class Graphs:
         return out
 
     def _answer(self, name: str, *seen: Tensor) -> list[Tensor]:
-        key = name, seen[0].shape
-        if key not in self.compiled and len(self.compiled) == KEPT:
-            self.compiled.pop(next(iter(self.compiled)))
-        # What was used last goes last.
-        compiled = self.compiled.pop(key, None) or self._compile(name, [one.shape for one in seen])
-        self.compiled[key] = compiled
-        return [
-            torch.from_numpy(a) for a in compiled([x.contiguous().numpy() for x in seen]).values()
-        ]
+        key, arrays = (name, seen[0].shape), [x.contiguous().numpy() for x in seen]
+        with self.lock:  # a compiled graph has one place for what goes in and comes out
+            compiled = self.compiled.pop(key, None)
+            if compiled is None and len(self.compiled) == KEPT:
+                self.compiled.pop(next(iter(self.compiled)))
+            compiled = compiled or self._compile(name, [one.shape for one in seen])
+            self.compiled[key] = compiled  # what was used last goes last
+            return [torch.from_numpy(array) for array in compiled(arrays).values()]
 
     def _compile(self, name: str, shapes: list[torch.Size]) -> Any:
         graph = self.models[name].clone()
@@ -154,10 +154,11 @@ def attach(network: Layers, folder: Path) -> str:
         What it then computes in; "" where torch does.
     """
     dtype = network.head.weight.dtype
-    place = _place(folder, dtype)
-    found = _trial_at(place, folder, dtype)
-    if place is None or not found.precision:
+    name = _name(folder, dtype)
+    found = _trial_at(name, folder, dtype)
+    if name is None or not found.precision:
         return ""
+    place = machine.cache_folder() / name
     try:
         network.instead = Graphs(place, found.precision)
     except RuntimeError:  # a graph is damaged: the next one who asks tries again
@@ -177,25 +178,13 @@ def suits(folder: Path) -> bool:
 
 def trial(folder: Path, dtype: torch.dtype) -> Trial:
     """Return how OpenVINO does beside torch in a dtype, tried by the first process that asks."""
-    return _trial_at(_place(folder, dtype), folder, dtype)
+    return _trial_at(_name(folder, dtype), folder, dtype)
 
 
-def _trial_at(place: Path | None, folder: Path, dtype: torch.dtype) -> Trial:
-    if place is None:
+def _trial_at(name: str | None, folder: Path, dtype: torch.dtype) -> Trial:
+    if name is None:
         return Trial()
-    try:
-        if found := _read(place):
-            return found
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, suffix=".part") as part:
-            made = Path(part, "made")
-            made.mkdir()
-            _try_apart(folder, dtype, made)
-            with suppress(OSError):  # another process was faster: its trial holds
-                made.rename(place)
-        return _read(place) or Trial()
-    except OSError:
-        return Trial()
+    return machine.remembered(name, Trial, partial(_try_apart, folder, dtype)) or Trial()
 
 
 def _try_apart(folder: Path, dtype: torch.dtype, out: Path) -> None:
@@ -206,18 +195,19 @@ def _try_apart(folder: Path, dtype: torch.dtype, out: Path) -> None:
     own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}
     name = str(dtype).removeprefix("torch.")
     command = [sys.executable, "-m", "inpaint.graph", str(folder.absolute()), name, str(out)]
-    with suppress(subprocess.TimeoutExpired):
-        subprocess.run(
-            command,
-            env=os.environ | own,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-    if not (out / FOUND).exists():
-        (out / FOUND).write_text(json.dumps(asdict(Trial())))
+    with subprocess.Popen(
+        command,
+        env=os.environ | own,
+        stdin=subprocess.PIPE,  # which ends with this process, however that ends
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as other:
+        try:
+            other.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            other.kill()
+    if not (out / machine.FOUND).exists():
+        machine.note(out, Trial())
 
 
 def main(folder: Path, dtype: torch.dtype, out: Path) -> None:
@@ -239,7 +229,7 @@ def main(folder: Path, dtype: torch.dtype, out: Path) -> None:
     wins = best in good and seconds["torch"] >= FASTER * seconds[best]
     times = 1e3 * seconds["torch"], 1e3 * seconds[best]
     found = Trial(best if wins else "", *times, apart[best])
-    (out / FOUND).write_text(json.dumps(asdict(found)))
+    machine.note(out, found)
 
 
 def convert(network: Layers, folder: Path) -> None:
@@ -288,8 +278,8 @@ def _estimate(network: Layers, sample: Tensor) -> Tensor:
     return sample[:, 6:] * (abar.sqrt() * sample[:, :3] - (1 - abar).sqrt() * v.float())
 
 
-def _place(folder: Path, dtype: torch.dtype) -> Path | None:
-    """Return where a network's graphs lie, by its weights and by what computes them.
+def _name(folder: Path, dtype: torch.dtype) -> str | None:
+    """Name what is remembered of a network, by its weights and by what computes them.
 
     None where OpenVINO is not here, is to be left alone, or does not suit the network.
     """
@@ -299,23 +289,9 @@ def _place(folder: Path, dtype: torch.dtype) -> Path | None:
     by = machine.processor(), torch.get_num_threads(), dtype, version("openvino")
     total = hashlib.sha256(repr(by).encode())
     for file in sorted((folder / "unet").glob("*")):
-        total.update(file.read_bytes())
-    return machine.cache_folder() / f"graph-{total.hexdigest()[:16]}"
-
-
-def _read(place: Path) -> Trial | None:
-    """Read a trial; a damaged one, or a graph that is missing, is tried again."""
-    try:
-        found = Trial(**json.loads((place / FOUND).read_text("utf-8")))
-        graphs = (place / RUN, place / RERUN)
-        if not found.precision or all(file.with_suffix(".bin").is_file() for file in graphs):
-            return found
-    except FileNotFoundError:
-        return None
-    except (TypeError, ValueError):
-        pass
-    shutil.rmtree(place)
-    return None
+        if file.is_file():
+            total.update(file.read_bytes())
+    return f"graph-{total.hexdigest()[:16]}"
 
 
 def _has_bfloat16() -> bool:
@@ -330,5 +306,11 @@ def _core() -> Any:
     return openvino.Core()
 
 
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     main(Path(sys.argv[1]), getattr(torch, sys.argv[2]), Path(sys.argv[3]))

@@ -3,21 +3,85 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import platform
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from inpaint.own import user_folder
+
+FOUND = "found.json"
+ABANDONED = 3600
+"""Seconds after which what a process has begun to find out is deleted: it was killed."""
+
+T = TypeVar("T")
 
 
 def cache_folder() -> Path:
     """Return where it is remembered: $XDG_CACHE_HOME/inpaint, or ~/.cache/inpaint."""
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "inpaint"
+    return (Path(cache) if cache else user_folder() / ".cache") / "inpaint"
+
+
+def remembered(name: str, kind: type[T], find_out: Callable[[Path], None]) -> T | None:
+    """Return what was found out by this process, or by the first one on this machine that asked.
+
+    Parameters
+    ----------
+    name : str
+        Of the folder that holds it, in `cache_folder`.
+    kind : type
+        A dataclass that raises TypeError or ValueError for what it cannot be made of.
+    find_out : callable
+        Fills an empty folder, and puts a `kind` there with `note`.
+
+    Returns
+    -------
+    found
+        None where nothing can be remembered.
+    """
+    try:
+        place = cache_folder() / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            try:
+                return noted(place, kind)
+            except (TypeError, ValueError):
+                pass
+        shutil.rmtree(place, ignore_errors=True)  # it is damaged, or part of it is gone
+        for left in place.parent.glob("*.part"):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, suffix=".part") as part:
+            made = Path(part, "made")
+            made.mkdir()
+            find_out(made)
+            with suppress(OSError):  # another process was faster: what it found holds
+                made.rename(place)
+        return noted(place, kind)
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def note(folder: Path, found: Any) -> None:
+    """Write a dataclass into a folder."""
+    (folder / FOUND).write_text(json.dumps(asdict(found), indent=2))
+
+
+def noted(folder: Path, kind: type[T]) -> T:
+    """Read what `note` has written."""
+    return kind(**json.loads((folder / FOUND).read_text("utf-8")))
 
 
 def processor() -> str:

@@ -13,7 +13,21 @@ NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
 def home() -> Path:
     """Return the folder of the models: $INPAINT_HOME/models, or ~/.local/share/inpaint/models."""
     own = os.environ.get("INPAINT_HOME")
-    return (Path(own) if own else Path.home() / ".local" / "share" / "inpaint") / "models"
+    return (Path(own) if own else user_folder() / ".local" / "share" / "inpaint") / "models"
+
+
+def user_folder() -> Path:
+    """Return ~.
+
+    Raises
+    ------
+    OSError
+        If this user has none, as in some containers.
+    """
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from None
 
 
 def folder_of(name: str) -> Path:
@@ -41,11 +55,10 @@ def command(data: str, name: str, minutes: float = 30.0) -> str:
 def own_models() -> dict[str, Path]:
     """Return the folders of the models there are, by name in alphabetical order."""
     try:
-        folders = sorted(home().iterdir())
+        return {
+            folder.name: folder
+            for folder in sorted(home().iterdir())
+            if re.fullmatch(NAME, folder.name) and (folder / "model_index.json").is_file()
+        }
     except OSError:  # none yet, or not ours to read
         return {}
-    return {
-        folder.name: folder
-        for folder in folders
-        if re.fullmatch(NAME, folder.name) and (folder / "model_index.json").is_file()
-    }

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inpaint import backends, catalog, holding
+from inpaint import backends, catalog, holding, machine, own
 from inpaint.backends import UNMEASURED, Choice, choice, measured
 from inpaint.cli import main
 from inpaint.devices import computing_in, pick
@@ -41,8 +42,9 @@ def folder(tmp_path, monkeypatch):
 
 def decide(folder, chosen):
     """Remember a choice as another process would have, for the next one to find."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"cpu-{processor()}.json").write_text(json.dumps(asdict(chosen)))
+    place = folder / f"cpu-{processor()}"
+    place.mkdir(parents=True, exist_ok=True)
+    machine.note(place, chosen)
     choice.cache_clear()
     holding.let_go()
 
@@ -114,7 +116,7 @@ def test_the_choice_is_remembered(folder, monkeypatch):
     choice.cache_clear()
     monkeypatch.delattr(backends, "InpaintUNet")
     assert choice() == first
-    assert [file.suffix for file in folder.iterdir()] == [".json"]
+    assert [file.name for file in folder.iterdir()] == [f"cpu-{processor()}"]
 
 
 def test_of_two_processes_the_first_decides(folder, monkeypatch):
@@ -132,9 +134,29 @@ def test_of_two_processes_the_first_decides(folder, monkeypatch):
 def test_a_damaged_file_is_ignored_and_replaced(text, folder, monkeypatch):
     monkeypatch.setattr(backends, "measured", lambda: HALF)
     decide(folder, SINGLE)
-    (file,) = folder.iterdir()
+    (file,) = folder.glob("*/*")
     file.write_text(text, "utf-8", "surrogateescape")
     assert choice() == HALF and Choice(**json.loads(file.read_text())) == HALF
+
+
+def test_what_was_begun_and_abandoned_goes(folder, monkeypatch):
+    monkeypatch.setattr(backends, "measured", lambda: HALF)
+    old, new = folder / "a.part", folder / "b.part"
+    for part in (old, new):
+        (part / "made").mkdir(parents=True)
+    long_ago = time.time() - 2 * machine.ABANDONED
+    os.utime(old, (long_ago, long_ago))
+    assert choice() == HALF and not old.exists() and new.exists()
+
+
+def test_a_user_without_a_home_remembers_nothing(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("INPAINT_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    assert choice() == UNMEASURED and own.own_models() == {}
 
 
 def test_what_cannot_be_remembered_is_float32(folder, monkeypatch):

@@ -3,8 +3,12 @@
 import json
 import shutil
 import stat
+import subprocess
 import sys
-from dataclasses import asdict, replace
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +21,8 @@ from inpaint.backends import Choice
 from inpaint.cli import main
 from inpaint.devices import pick
 from inpaint.editing import edit
-from inpaint.graph import FOUND, RERUN, Graphs, Trial, trial
+from inpaint.graph import Graphs, Trial, trial
+from inpaint.machine import FOUND
 from inpaint.models import SHIPPED
 from inpaint.replaying import replay
 from inpaint.tools.bench_network import evaluation
@@ -37,7 +42,7 @@ def tried(tmp_path_factory):
         patch.setenv(graph.VARIABLE, "1")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("tried")))
         found = trial(SHIPPED, torch.float32)
-        place = graph._place(SHIPPED, torch.float32)
+        place = machine.cache_folder() / graph._name(SHIPPED, torch.float32)
     if not found.openvino:
         pytest.skip("OpenVINO does not run on this machine")
     return place
@@ -50,7 +55,8 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "inpaint"
     folder.mkdir(parents=True)
-    (folder / f"cpu-{machine.processor()}.json").write_text(json.dumps(asdict(SINGLE)))
+    (folder / f"cpu-{machine.processor()}").mkdir()
+    machine.note(folder / f"cpu-{machine.processor()}", SINGLE)
     forget()
     yield folder
     forget()
@@ -65,9 +71,9 @@ def forget():
 @pytest.fixture
 def wins(tried, cache):
     """OpenVINO was tried with `photo`, and wins."""
-    place = graph._place(SHIPPED, torch.float32)
+    place = cache / graph._name(SHIPPED, torch.float32)
     shutil.copytree(tried, place)
-    (place / FOUND).write_text(json.dumps(asdict(WINS)))
+    machine.note(place, WINS)
     return place
 
 
@@ -102,6 +108,42 @@ def test_graphs_compute_what_the_layers_do(shape, tried):
             assert a.shape == b.shape and (a - b).norm() < 1e-4 * b.norm()
 
 
+def test_threads_do_not_get_each_others_answers(tried):
+    graphs = Graphs(tried, "float32")
+    level = layers.load(SHIPPED).level(torch.tensor([300.0]), torch.float32).detach()
+    seen = torch.randn(2, 60, 1, 7, 32, 32, generator=torch.Generator().manual_seed(0))
+    answer = lambda one: [graphs.run(x, level)[0] for x in one]  # noqa: E731
+    wanted = [answer(one) for one in seen]
+    with ThreadPoolExecutor(2) as threads:
+        found = [*threads.map(answer, seen)]
+    for a, b in zip(sum(found, []), sum(wanted, []), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_the_other_process_ends_with_this_one(tmp_path):
+    """It does however this one ends, and would else convert for a minute more."""
+    code = (
+        "import subprocess, sys\n"
+        "command = [sys.executable, '-m', 'inpaint.graph', sys.argv[1], 'float32', sys.argv[2]]\n"
+        "other = subprocess.Popen(command, stdin=subprocess.PIPE)\n"
+        "print(other.pid, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(SHIPPED), str(tmp_path)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as this:
+        other = Path(f"/proc/{int(this.stdout.readline())}")
+        if not other.is_dir():
+            pytest.skip("there is no /proc")
+        while b"inpaint.graph" not in (other / "cmdline").read_bytes():
+            time.sleep(0.01)
+        this.kill()
+    until = time.monotonic() + 30
+    while other.is_dir() and (other / "cmdline").read_bytes():  # a zombie has none
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not (tmp_path / FOUND).exists()
+
+
 def test_graphs_of_few_shapes_are_kept(tried, monkeypatch):
     monkeypatch.setattr(graph, "KEPT", 2)
     one = Graphs(tried, "float32")
@@ -131,13 +173,13 @@ def test_where_it_wins_it_computes_and_the_recipe_says_so(wins, tmp_path, monkey
 
 def test_a_network_in_bfloat16_becomes_float32(wins):
     network = layers.load(SHIPPED).bfloat16()
-    shutil.move(wins, graph._place(SHIPPED, torch.bfloat16))
+    wins.rename(wins.with_name(graph._name(SHIPPED, torch.bfloat16)))
     assert graph.attach(network, SHIPPED) == "float32"
     assert network.head.weight.dtype == torch.float32 and network.instead is not None
 
 
 def test_where_torch_wins_it_computes(wins):
-    (wins / FOUND).write_text(json.dumps(asdict(replace(WINS, precision=""))))
+    machine.note(wins, replace(WINS, precision=""))
     assert catalog.load("photo", pick("cpu")).filler.model.dtype == "float32"
 
 
@@ -156,14 +198,17 @@ def test_a_damaged_trial_is_made_again(text, wins, endings):
     assert trial(SHIPPED, torch.float32) == Trial() and len(endings()) == 1
 
 
-def test_a_graph_that_is_gone_is_made_again(wins, endings):
-    (wins / RERUN).with_suffix(".bin").unlink()
+def test_a_trial_that_is_gone_is_made_again(wins, endings):
+    (wins / FOUND).unlink()
     assert trial(SHIPPED, torch.float32) == Trial() and len(endings()) == 1
 
 
-@pytest.mark.parametrize("name", ["run.xml", "rerun.bin"])
-def test_damaged_graphs_are_made_again_and_torch_computes(name, wins, endings):
-    (wins / name).write_bytes((wins / name).read_bytes()[:2000])
+@pytest.mark.parametrize(("name", "left"), [("run.xml", 2000), ("rerun.bin", 2000), ("run.bin", 0)])
+def test_damaged_graphs_are_made_again_and_torch_computes(name, left, wins, endings):
+    kept = (wins / name).read_bytes()[:left]
+    (wins / name).unlink()
+    if left:
+        (wins / name).write_bytes(kept)
     assert edit(PIXELS, MASK, **QUICK).recipe["dtype"] == "float32" and not endings()
     forget()
     assert edit(PIXELS, MASK, **QUICK).recipe["dtype"] == "float32" and len(endings()) == 1
