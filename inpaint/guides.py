@@ -153,7 +153,7 @@ def recoloured(picture: Picture, style: Picture) -> Picture:
     """
     rgb = picture.rgb()
     ours, theirs = (image.reshape(-1, 3).astype(np.float64) for image in (rgb, style.rgb()))
-    a, b = (np.cov(values.T) + 1e-6 * np.eye(3) for values in (ours, theirs))
+    a, b = (np.cov(values.T, bias=True) + 1e-6 * np.eye(3) for values in (ours, theirs))
     root = _root(a)
     inverse = np.linalg.inv(root)
     map_ = inverse @ _root(root @ b @ root) @ inverse

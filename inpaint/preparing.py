@@ -20,6 +20,7 @@ from inpaint.operators import LUMA, Blurred, Grey, Noisy, Shrunk
 from inpaint.pictures import Picture, PictureError, georeference
 from inpaint.restoring import (
     Restorer,
+    beyond_blur,
     block_sums_kept,
     estimated_noise,
     grey_kept,
@@ -123,6 +124,8 @@ def _extended(request: Request) -> Prepared:
     picture, settings = request.picture, request.settings
     left, top, right, bottom = sides(picture.size, settings)
     if not (left or top or right or bottom):
+        if settings.aspect:
+            raise ValueError(f"The picture has the sides {settings.aspect} already.")
         raise ValueError("Say how far to extend: left, right, top or bottom in pixels, or aspect.")
     around = ((top, bottom), (left, right))
     # A smooth continuation of the edge, for samplers that start from what is there.
@@ -281,8 +284,12 @@ def _denoiser(own: Filler, request: Request) -> Filler:
 
 
 def _deblurrer(own: Filler, request: Request) -> Filler:
-    ratio = (max(noise_level(request), LEAST_NOISE) / ERROR) ** 2
-    radius = request.settings.blur
+    radius, noise = request.settings.blur, noise_level(request)
+    if request.settings.noise is None:
+        # What no such blur would have left counts as noise too: a picture that is less blurred, or
+        # the blocks of a JPEG, would become stripes.
+        noise = max(noise, 255 * beyond_blur(request.picture.rgb(), radius))
+    ratio = (max(noise, LEAST_NOISE) / ERROR) ** 2
     return Restorer(network_of(own), lambda window: Blurred(window, radius, ratio))
 
 
@@ -293,6 +300,8 @@ def _took_away(request: Request, result: Picture) -> str:
 
 
 def _blurs_back(request: Request, result: Picture) -> str:
+    if request.painted is not None and not request.painted.all():
+        return ""  # what is around it is still blurred
     sharp = torch.from_numpy(result.rgb()).permute(2, 0, 1)[None]
     again = Blurred(sharp, request.settings.blur, 1).blur(sharp)[0].permute(1, 2, 0).numpy()
     rest = _root_mean_square(again - request.picture.rgb())

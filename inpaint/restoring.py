@@ -37,6 +37,11 @@ SIDE = 192
 CONTEXT = 32
 """Pixels by which tiles overlap; of windows too, and a multiple of every enlargement."""
 
+GONE = (0.001, 0.02)
+"""Responses of a blur between which it is taken to leave nothing; below a picture has little."""
+SQUARE, SQUARES = 256, 4
+"""Side in pixels of the squares in which power is measured, and their number each way."""
+
 Finish = Callable[[Tensor, Tensor], Tensor]
 """(estimate, window) -> the estimate rounded so that what is promised holds."""
 
@@ -230,6 +235,31 @@ def _values(x: Tensor, maximum: int) -> NDArray[np.float64]:
 def _tensor(whole: NDArray[np.int64], maximum: int) -> Tensor:
     """Undo `_values`; float32 tells 65536 values apart."""
     return (torch.from_numpy(whole).double() / maximum * 2 - 1).float().permute(0, 3, 1, 2)
+
+
+def beyond_blur(rgb: NDArray[np.float32], radius: float) -> float:
+    """Measure what there is that a Gaussian blur of a radius in pixels would have removed.
+
+    The root of the power density just where the blur's response is `GONE`: the noise's deviation if
+    the blur is as stated, more if it is less, or if what came later left traces. By averaged
+    periodograms (Welch 1967) of squares all over the picture, in whose units it is. 0 for a radius
+    that removes nothing.
+    """
+    height, width = rgb.shape[:2]
+    side = min(SQUARE, height, width)
+    down, across = np.fft.fftfreq(side), np.fft.rfftfreq(side)
+    response = np.exp(-2 * (np.pi * radius) ** 2 * (down[:, None] ** 2 + across**2))
+    gone = (response > GONE[0]) & (response < GONE[1])
+    if not gone.any():
+        return 0.0
+    window = np.outer(np.hanning(side + 2)[1:-1], np.hanning(side + 2)[1:-1])[..., None]
+    powers = []
+    for top in np.linspace(0, height - side, SQUARES).astype(int):
+        for left in np.linspace(0, width - side, SQUARES).astype(int):
+            square = rgb[top : top + side, left : left + side]
+            spectrum = np.fft.rfft2((square - square.mean((0, 1))) * window, axes=(0, 1))
+            powers.append((np.abs(spectrum[gone]) ** 2).mean())
+    return float(np.sqrt(np.mean(powers) / (window**2).sum()))
 
 
 def estimated_noise(rgb: NDArray[np.float32]) -> float:

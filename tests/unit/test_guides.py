@@ -134,6 +134,12 @@ def test_recoloured_has_the_mean_and_covariance_of_the_style():
     )
 
 
+def test_recoloured_like_or_of_one_pixel():
+    one = Picture(np.full((1, 1, 3), 50, np.uint8))
+    assert np.abs(guides.recoloured(PICTURE, one).pixels.astype(int) - 50).max() <= 1
+    assert guides.recoloured(one, PICTURE).pixels.shape == (1, 1, 3)
+
+
 def test_recoloured_with_one_flat_colour():
     flat = Picture(np.full((8, 8, 3), 50, np.uint8))
     assert np.abs(guides.recoloured(PICTURE, flat).pixels.astype(int) - 50).max() <= 1

@@ -1,5 +1,6 @@
 """The restoring tasks: what is known holds to the last unit, whatever the network says."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from inpaint.editing import Stopped, edit, estimate
 from inpaint.operators import Noisy, Shrunk
 from inpaint.pictures import MAX_PIXELS, Picture, PictureError
 from inpaint.preparing import LEAST_NOISE
-from inpaint.restoring import Restorer, estimated_noise, network_of, strength_of
+from inpaint.restoring import Restorer, beyond_blur, estimated_noise, network_of, strength_of
 from inpaint.rounding import grey
 from inpaint.schedule import cosine_levels
 from inpaint.selfpatch import SelfModel
@@ -207,6 +208,24 @@ def test_the_receipt_of_deblurring_blurs_again(folder):
     result = restored(SMOOTH, "deblur", folder, blur=1, noise=0, steps=1, strength=0.01)
     rest = float(str(result.receipt).removesuffix(" of 255").split()[-1])
     assert rest < 2
+
+
+@pytest.mark.parametrize("radius", [0.8, 1.0, 2.0, 5.0])
+def test_what_a_blur_would_have_removed_is_the_noise_if_it_is_as_stated(radius):
+    sharp = RNG.normal(0, 60, (300, 400, 3)).astype(np.float32)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), radius, borderType=cv2.BORDER_REFLECT)
+    noisy = blurred + RNG.normal(0, 2, sharp.shape).astype(np.float32)
+    assert beyond_blur(noisy, radius) == pytest.approx(2, rel=0.15)
+    assert beyond_blur(sharp, radius) == pytest.approx(60, rel=0.15)
+    assert beyond_blur(noisy[:5, :7], radius) < 10
+    assert beyond_blur(sharp, 0.3) == 0
+
+
+def test_a_picture_that_is_not_blurred_as_stated_is_not_turned_into_stripes(folder):
+    photo = cv2.GaussianBlur(PIXELS.repeat(8, 0).repeat(8, 1), (0, 0), 1)
+    result = restored(photo, "deblur", folder, blur=2, steps=1, strength=0.01)
+    changed = result.picture.pixels.astype(float) - photo
+    assert np.sqrt(np.square(changed).mean()) < 20
 
 
 @pytest.mark.parametrize("task", RESTORING)
