@@ -164,7 +164,8 @@ def read(source: Any, size: Size) -> np.ndarray:
         What `pictures.read` takes. Luma of at least half of full scale is painted, except where
         an alpha channel that is not uniform is less than half. An array of 0 and 1 is a mask too.
     size
-        (width, height) of the result; another size is resampled to the nearest pixel.
+        (width, height) of the result; a mask of another size and the same shape is resampled to
+        the nearest pixel.
 
     Returns
     -------
@@ -173,13 +174,14 @@ def read(source: Any, size: Size) -> np.ndarray:
     Raises
     ------
     pictures.PictureError
-        If the source cannot be read.
+        If the source cannot be read, or is of another shape.
     """
     if isinstance(source, np.ndarray) and source.dtype.kind in "ui" and source.max(initial=0) <= 1:
         source = source.astype(bool)
     if isinstance(source, np.ndarray) and source.dtype == bool and source.shape == size[::-1]:
         return source.copy()
     picture = pictures.read(source)
+    _check_shape(picture.size, size)
     columns, rows = (
         ((np.arange(new) + 0.5) * (old / new)).astype(int)
         for new, old in zip(size, picture.size, strict=True)
@@ -193,6 +195,17 @@ def read(source: Any, size: Size) -> np.ndarray:
     if picture.alpha is not None and picture.alpha.min() != picture.alpha.max():
         mask &= ~from_alpha(picture)[nearest]
     return np.asarray(mask)
+
+
+def _check_shape(own: Size, wanted: Size) -> None:
+    """Refuse a mask that would be stretched, by more than its sides may have been rounded."""
+    (width, height), (across, down) = own, wanted
+    off = abs(width * down - height * across)
+    if off > max(across, down, 0.02 * width * down):
+        raise pictures.PictureError(
+            f"The mask has {width} × {height} pixels and the picture, upright, {across} × {down}: "
+            "give a mask of the picture's shape."
+        )
 
 
 def from_alpha(picture: Picture) -> np.ndarray:

@@ -15,6 +15,8 @@ from inpaint.pictures.picture import Picture, check_size
 MAX_CHUNK = 1 << 22  # bytes of one text or profile, unpacked
 DEFLATE = 1032  # the most bytes that one byte can stand for
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+INCH = 0.0254
+"""In metres."""
 _KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp"
 
@@ -43,7 +45,12 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
             exif = body
         elif name in _KEPT and (total := total + len(body)) <= 4 * MAX_CHUNK:
             kept.append((name, body))
-    return icc, exif, {"png": tuple(kept)}
+    extras: dict[str, Any] = {"png": tuple(kept)}
+    density = dict(kept).get(b"pHYs", b"")
+    if len(density) == 9 and density[8] == 1:  # pixels a metre, not only their shape
+        across, down = struct.unpack(">II", density[:8])
+        extras["dpi"] = (round(across * INCH, 2), round(down * INCH, 2))
+    return icc, exif, extras
 
 
 def could_hold(data: bytes) -> bool:
@@ -146,7 +153,11 @@ def encode(picture: Picture, text: Mapping[str, str]) -> bytes:
     texts = {key.encode("latin-1"): value.encode() for key, value in text.items()}
     if xmp := picture.extras.get("xmp"):
         texts.setdefault(_XMP, xmp)
-    for name, body in picture.extras.get("png", ()):
+    kept = picture.extras.get("png", ())
+    if "dpi" in picture.extras and b"pHYs" not in dict(kept):
+        density = (min(round(float(dots) / INCH), 2**31 - 1) for dots in picture.extras["dpi"])
+        parts.append((b"pHYs", struct.pack(">IIB", *density, 1)))
+    for name, body in kept:
         if not (name.endswith(b"Xt") and body.partition(b"\0")[0] in texts):
             parts.append((name, body))
     if picture.exif:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +20,8 @@ from inpaint.settings import short
 
 MAX_BYTES = 1 << 30  # of a file
 File = str | os.PathLike[str] | bytes | BinaryIO
+PAGES = 32
+"""Of a TIFF that are looked at."""
 _PIXELS_PER_BYTE = {"JPEG": 512, "GIF": 2731, "BMP": 1024}
 """The most that a format can pack into a byte: one bit for a block of 64 pixels in JPEG, codes of
 12 bits for 4096 pixels in GIF, runs in BMP; `png.could_hold` knows of PNG. What says more of itself
@@ -29,7 +33,9 @@ _PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # imported here, or Pillow would 
 def read(
     source: File | Image.Image | np.ndarray | Picture, *, max_pixels: int = MAX_PIXELS
 ) -> Picture:
-    """Read a PNG, JPEG, WebP, TIFF, BMP or GIF (first frame), or an array or Pillow image.
+    """Read a PNG, JPEG, WebP, TIFF, BMP or GIF, or an array or Pillow image.
+
+    Of several pages or frames the first; then `extras` has "more".
 
     Parameters
     ----------
@@ -55,7 +61,11 @@ def read(
                 return _from_array(source, max_pixels)
             if isinstance(source, Image.Image):
                 return _from_image(source, "PNG", max_pixels)
-            return _decode(_bytes_of(source), max_pixels)
+            data = _bytes_of(source)
+            picture = _decode(data, max_pixels)
+            if _has_more(data, picture.format):
+                picture = replace(picture, extras={**picture.extras, "more": True})
+            return picture
     except PictureError:
         raise
     except Image.DecompressionBombError:
@@ -196,6 +206,18 @@ def _from_image(
     elif format_ == "WEBP" and data:
         extras["lossless"] = _is_lossless(data)
     return upright(picture.pixels, picture.alpha, format_, icc, exif, extras)
+
+
+def _has_more(data: bytes, format_: str) -> bool:
+    """Say whether a file holds more pages or frames; what is a smaller copy of one is none."""
+    if format_ not in ("TIFF", "GIF", "WEBP", "PNG"):
+        return False
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=[format_]) as image:
+        for page in range(1, PAGES):
+            image.seek(page)  # raises EOFError after the last one
+            if not isinstance(image, TiffImagePlugin.TiffImageFile) or not image.tag_v2.get(254):
+                return True
+    return False
 
 
 def _is_lossless(webp: bytes) -> bool:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import secrets
+import stat
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +32,21 @@ def save_format(picture: Picture) -> str:
     if picture.format == "GIF" or (picture.format == "BMP" and picture.alpha is not None):
         return "PNG"
     return picture.format
+
+
+def loss(picture: Picture, format: str) -> str:
+    """Say in a sentence what a format does not keep of a picture; "" if it keeps every bit."""
+    lost = []
+    if picture.pixels.shape[2] == 4 and not picture.bands and format not in ("TIFF", "JPEG"):
+        lost.append("the inks of CMYK")
+    if format in ("JPEG", "WEBP", "BMP") and picture.maximum > 255:
+        lost.append("8 of its 16 bits")
+    if format in ("JPEG", "BMP") and picture.alpha is not None:
+        lost.append("its transparency")
+    own = "jpeg" if format == "JPEG" else "lossless"
+    if format in ("JPEG", "WEBP") and not picture.extras.get(own):
+        lost.append("the last digits of every pixel")
+    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
 
 
 def encode(
@@ -181,16 +197,20 @@ def write(
 def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Give a file its content and its name at once, whole or not at all.
 
-    `lasting` waits until the disk has it, so that not even a power cut leaves a part of it.
+    A file that is there keeps its permissions, and a link goes on leading to it. `lasting` waits
+    until the disk has it, so that not even a power cut leaves a part of it.
 
     Raises
     ------
     OSError
         The disk refuses; nothing is left behind then.
     """
+    path = path.resolve()
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             if lasting:
                 file.flush()

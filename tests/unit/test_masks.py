@@ -375,6 +375,17 @@ def test_read_resamples_to_the_nearest():
     np.testing.assert_array_equal(masks.read(large, (2, 2)), small > 0)
 
 
+@pytest.mark.parametrize("size", [(44, 40), (88, 80), (22, 20), (132, 119), (432, 400)])
+def test_a_mask_of_the_same_shape_may_be_of_another_size(size):
+    assert masks.read(np.ones(size[::-1], bool), (44, 40)).all()
+
+
+@pytest.mark.parametrize("size", [(40, 44), (200, 2), (64, 64)])
+def test_a_mask_is_not_stretched(size):
+    with pytest.raises(PictureError, match="upright, 44 × 40: give a mask of"):
+        masks.read(np.ones(size[::-1], bool), (44, 40))
+
+
 def test_read_leaves_out_what_is_transparent_unless_all_is_alike():
     white = np.full((1, 3, 2), 255, np.uint8)
     white[0, :, 1] = [0, 127, 128]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from inpaint import pictures
 from inpaint.pictures import Picture, PictureError
@@ -205,7 +205,23 @@ def test_animation_and_pages_give_their_first():
     for format, options in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("GIF", {})):
         out = io.BytesIO()
         first.save(out, format, save_all=True, append_images=[second], **options)
-        assert (pictures.read(out.getvalue()).pixels == 10).all(), format
+        picture = pictures.read(out.getvalue())
+        assert (picture.pixels == 10).all() and picture.extras["more"], format
+        out = io.BytesIO()
+        first.save(out, format, **options)
+        assert "more" not in pictures.read(out.getvalue()).extras, format
+
+
+def test_a_smaller_copy_of_a_page_is_no_page():
+    large, small = Image.new("L", (8, 8)), Image.new("L", (4, 4))
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[254] = 1
+    small.encoderinfo = {"tiffinfo": tags}
+    out = io.BytesIO()
+    large.save(out, "TIFF", save_all=True, append_images=[small])
+    with Image.open(out) as image:
+        assert image.n_frames == 2
+    assert "more" not in pictures.read(out.getvalue()).extras
 
 
 # Palettes and transparency
@@ -311,6 +327,32 @@ def test_png_text_gamma_and_resolution_are_kept():
     again = pictures.encode(pictures.read(data), text={"inpaint": "x"})
     assert gamma in again and text in again and b"pHYs" in again
     assert pictures.embedded_text(again) == {"Author": "me", "inpaint": "x"}
+
+
+@pytest.mark.parametrize("into", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF"])
+def test_resolution_goes_from_format_to_format(format, into):
+    data = pictures.encode(pictures.read(saved(RGB, format, dpi=(300, 200))), into)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info["dpi"] == pytest.approx((300, 200), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("array", "format", "lost"),
+    [
+        (RGB, "PNG", ""),
+        (RGB, "TIFF", ""),
+        (RGB, "BMP", ""),
+        (RGB, "JPEG", "the last digits of every pixel"),
+        (RGB, "WEBP", "the last digits of every pixel"),
+        (SIXTEEN[4], "BMP", "8 of its 16 bits, its transparency"),
+    ],
+)
+def test_what_a_format_loses(array, format, lost):
+    said = pictures.loss(pictures.read(array), format)
+    assert said == (lost and f"Saved as {format} it loses {lost}; TIFF would keep all.")
+    own = pictures.read(saved(RGB, "JPEG"))
+    assert pictures.loss(own, "JPEG") == ""
 
 
 def test_jpeg_and_tiff_resolution_is_kept():
@@ -487,6 +529,16 @@ def test_write_replaces_a_file_at_once(tmp_path):
     os.link(path, other)
     pictures.write(pictures.read(RGB), path)
     assert other.read_bytes() == b"old"  # the old file was never written into
+
+
+def test_a_file_keeps_its_permissions_and_a_link_leads_on(tmp_path):
+    path, link = tmp_path / "a.png", tmp_path / "link.png"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    link.symlink_to(path)
+    pictures.write(pictures.read(RGB), link)
+    assert link.is_symlink() and path.stat().st_mode & 0o777 == 0o600
+    assert np.array_equal(pictures.read(path).pixels, pictures.read(RGB).pixels)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
