@@ -100,7 +100,7 @@ def plan(
     )
     stems = {path.stem for path in files}
     files = [path for path in files if not _is_invented(path.stem, stems)]
-    beside: dict[str, Path] = {path.stem: path for path in files if path.stem.endswith(BESIDE)}
+    beside = {path.stem: path for path in files if _owner(path.stem) in stems}
     task = TASKS[wanted.task]
     items = []
     for path in files:
@@ -167,6 +167,11 @@ def _results(picture: Path, out: Path, candidates: int) -> tuple[Path, ...]:
         pictures.format_of(path)
         return numbered(path, candidates)
     return numbered(path.with_suffix(".png"), candidates)
+
+
+def _owner(stem: str) -> str | None:
+    """Return the stem of the picture that a file is the mask or the guide of by its name."""
+    return next((stem.removesuffix(end) for end in BESIDE if stem.endswith(end)), None)
 
 
 def _is_invented(stem: str, stems: set[str]) -> bool:

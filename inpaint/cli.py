@@ -1,4 +1,4 @@
-"""The command line: `python -m inpaint`, then a task, or train, evaluate, bench, doctor."""
+"""The command line: `python -m inpaint`, then a task or another word that `--help` lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,7 @@ def _edit(options: argparse.Namespace) -> int:
         pictures.format_of(path)
         if not path.parent.is_dir():
             raise ValueError(f"There is no folder '{path.parent}' to write to; make it first.")
+    _check_apart(options, settings.get("candidates", 1))
     if options.diversity_out and pictures.format_of(options.diversity_out) not in ("PNG", "TIFF"):
         raise ValueError("Where candidates disagree is saved in 16 bits: as PNG or TIFF.")
     if options.diversity_out and settings.get("candidates", 1) < 2:
@@ -307,6 +308,11 @@ def _edit(options: argparse.Namespace) -> int:
     if picture.bands and pictures.format_of(options.output) != "TIFF":
         count = picture.pixels.shape[2]
         raise ValueError(f"This picture has {count} bands, which only TIFF holds: name it .tif.")
+    if picture.extras.get("more") and options.output.resolve() == Path(options.picture).resolve():
+        raise ValueError(
+            f"'{options.picture}' has more pages or frames than the one that would be left of it: "
+            "give the result another name."
+        )
     from inpaint.editing import Moment, edit
     from inpaint.results import numbered
 
@@ -331,20 +337,38 @@ def _edit(options: argparse.Namespace) -> int:
         files.append(str(result.save_mask(options.mask_out)))
     if options.diversity_out:
         files.append(str(result.save_diversity(options.diversity_out)))
+    # What is promised holds of every pixel, and no coded block of the original's is left then.
+    saved = replace(result.picture, extras={}) if result.receipt.promise else result.picture
+    lost = pictures.loss(saved, pictures.format_of(options.output))
+    notes = [*result.notes, *filter(None, [lost])]
     report = {
         "files": files,
         "receipt": asdict(result.receipt),
         "seconds": round(result.seconds, 3),
         "evaluations": result.evaluations,
-        "notes": list(result.notes),
+        "notes": notes,
         "recipes": [candidate.recipe for candidate in result.candidates],
     }
     if options.json:
         print(json.dumps(report, indent=2))
     else:
         names = ", ".join(files)
-        print(f"{names}: {result.receipt}; {result.seconds:.1f} s", *result.notes, sep="\n")
+        print(f"{names}: {result.receipt}; {result.seconds:.1f} s", *notes, sep="\n")
     return 0
+
+
+def _check_apart(options: argparse.Namespace, candidates: int) -> None:
+    """Refuse names under which one result, or what it is made of, would overwrite another."""
+    from inpaint.results import numbered
+
+    given = (options.picture, getattr(options, "mask", None), getattr(options, "guide", None))
+    taken = {
+        Path(path).resolve() for path in (*given, *numbered(options.output, candidates)) if path
+    }
+    for path in filter(None, (options.mask_out, options.diversity_out)):
+        if path.resolve() in taken:
+            raise ValueError(f"'{path}' is the name of another file of this edit; choose another.")
+        taken.add(path.resolve())
 
 
 def _say_download(settings: dict[str, Any]) -> None:
@@ -360,7 +384,8 @@ def _replay(options: argparse.Namespace) -> int:
     from inpaint import pictures
     from inpaint.replaying import replay
 
-    format = pictures.format_of(options.output or options.result)
+    if options.output:
+        pictures.format_of(options.output)  # or be told before the work
     bar = _Bar()
     result = replay(
         options.result,
@@ -373,7 +398,7 @@ def _replay(options: argparse.Namespace) -> int:
     bar.clear()
     if options.output:
         result.save(options.output)
-    made = result.candidates[0].encode(format)
+    made = result.candidates[0].encode(pictures.format_of(options.result))
     if same := made == options.result.read_bytes():
         print(f"{options.result}: made again, the same to the byte")
     else:
@@ -462,7 +487,7 @@ def _train(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from inpaint.tools import damage_check
     from inpaint.tools.evaluate import Evaluation, evaluate
-    from inpaint.tools.restoration import restoration
+    from inpaint.tools.restoration import TRIALS, restoration
 
     values = {name: getattr(options, name) for name in Evaluation.__dataclass_fields__}
     bar, last = _Bar(), ""
@@ -476,6 +501,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     folder, count, seed = options.pictures, options.count, options.seed
     tasks = tuple(task for task in options.tasks or () if task != "repair")
+    if unknown := [task for task in tasks if task not in TRIALS]:
+        known = ", ".join(["repair", *TRIALS])
+        raise ValueError(f"--tasks are some of {known}, got {unknown[0]!r}")
+    if options.tasks and (options.json or options.sheet):
+        raise ValueError("--json and --sheet are of fills; leave them or --tasks out.")
     tables = []
     if "repair" in (options.tasks or ()):
         rows = damage_check.measure(

@@ -20,6 +20,7 @@ from inpaint import devices, filling, masks, pictures
 from inpaint.blend import patches_alone
 from inpaint.catalog import Loaded, load
 from inpaint.filling import Step, Stopped
+from inpaint.hub import timed
 from inpaint.models import listed
 from inpaint.pictures import Picture
 from inpaint.preparing import PREPARE, Prepared, Request
@@ -104,7 +105,9 @@ def edit(
     made: list[tuple[Patch, ...]] = []
     deaf = not work.reads and (wanted.prompt or wanted.negative)
     unheard = f"The model {wanted.model} reads no prompt, so it was left out." if deaf else ""
-    notes = [note for note in (prepared.note, work.note, unheard) if note]
+    more = "Of several pages or frames only the first is worked on, and only it is saved."
+    others = more if original.extras.get("more") else ""
+    notes = [note for note in (prepared.note, work.note, unheard, others) if note]
     while len(made) < len(seeds) and not work.stopped:
         left = partial(work.candidates, seeds[len(made) :])
         some, note = devices.with_fallback(work.device, left)
@@ -149,7 +152,7 @@ def edit(
 
 
 def estimate(
-    picture: Picture | tuple[int, int],
+    picture: Any,
     mask: Any = None,
     *,
     guide: Any = None,
@@ -159,8 +162,9 @@ def estimate(
     """Say what `edit` would cost on a picture, or on one of a size (width, height)."""
     wanted = settled(settings)
     chosen = devices.pick(device)
-    if not isinstance(picture, Picture):
+    if isinstance(picture, tuple):
         picture = Picture(np.broadcast_to(np.uint8(0), (picture[1], picture[0], 3)))
+    picture = pictures.read(picture)
     request = _request(picture, mask, guide, wanted, pictures.MAX_PIXELS)
     prepared = PREPARE[wanted.task].prepare(request)
     spec = listed().get(wanted.model)
@@ -215,14 +219,12 @@ class _Work:
 
     def _begin(self, device: devices.Device) -> list[Region]:
         """Have the model in memory, and find where to work."""
-        self.device, began = device, time.perf_counter()
+        self.device = device
 
-        def report(done: int, total: int) -> None:
-            left = (time.perf_counter() - began) / max(done, 1) * (total - done)
-            now, all_of_it = done // 10**6, total // 10**6
-            self.progress(Moment(now, all_of_it, DOWNLOADING, 0, left, None))
+        def report(done: int, total: int, left: float) -> None:
+            self.progress(Moment(done, total, DOWNLOADING, 0, left, None))
 
-        loaded = load(self.settings.model, device, report)
+        loaded = load(self.settings.model, device, timed(report))
         self.digest, self.revision, self.reads = loaded.digest, loaded.revision, loaded.reads
         return _regions(self.mask, _filler(loaded, self.request))
 
@@ -399,9 +401,8 @@ def _painted(mask: Any, picture: Picture, task: Task) -> Mask | None:
         painted = masks.read(mask, picture.size)
     if painted.any():
         return painted
-    if task.mask == "optional":
-        return None
-    raise ValueError("Nothing is painted; paint over what should be filled.")
+    without = " Without a mask the whole picture is meant." if task.mask == "optional" else ""
+    raise ValueError(f"Nothing is painted; paint over what should be filled.{without}")
 
 
 _speeds: dict[tuple[str, str, str], float] = {}

@@ -18,6 +18,18 @@ from typing import Any
 Progress = Callable[[int, int], None]
 """(bytes done, bytes in all), several times a second; what it raises ends the download."""
 
+
+def timed(tell: Callable[[int, int, float], None]) -> Progress:
+    """Tell of a download in megabytes, (done, in all, seconds left)."""
+    began = time.perf_counter()
+
+    def report(done: int, total: int) -> None:
+        left = (time.perf_counter() - began) / max(done, 1) * (total - done)
+        tell(done // 10**6, total // 10**6, left)
+
+    return report
+
+
 TEXT = ("*.json", "*.txt", "*.model", "*.jinja")
 """Configurations and tokenisers. No pickles, no code."""
 VARIANTS = ("fp16", "bf16", "non_ema", "ema_only")

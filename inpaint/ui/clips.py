@@ -20,7 +20,7 @@ from inpaint.ui import studio
 from inpaint.ui.canvas import preview
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
-from inpaint.ui.running import bar, followed, freed
+from inpaint.ui.running import bar, followed, freed, locked
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
 from inpaint.ui.showing import Updates, on_canvas, opened, quiet
 from inpaint.ui.turns import Line
@@ -178,10 +178,7 @@ def told(result: VideoResult) -> str:
 
 def _begun(parts: Parts) -> Updates:
     return {
-        parts.canvas: gr.update(busy=True),
-        parts.fill: gr.update(interactive=False),
-        parts.clip_fill: gr.update(interactive=False),
-        parts.stop: gr.update(interactive=True),
+        **locked(parts, True),
         parts.clip_view: gr.update(value=None, visible=False),
         parts.clip_save: gr.update(visible=False),
     }
@@ -189,7 +186,7 @@ def _begun(parts: Parts) -> Updates:
 
 def _ended(parts: Parts, result: VideoResult | str) -> Updates:
     said = result if isinstance(result, str) else told(result)
-    page = {**freed(parts, said), parts.clip_fill: gr.update(interactive=True)}
+    page = freed(parts, said)
     if isinstance(result, str):
         return page
     return page | {
@@ -199,17 +196,11 @@ def _ended(parts: Parts, result: VideoResult | str) -> Updates:
 
 
 def _moment(parts: Parts, moment: VideoMoment) -> Updates:
+    share = moment.number / max(moment.total, 1)
+    told = {parts.status: bar(studio.progress_text(moment, "clip_step"), share)}
+    if moment.preview is None:
+        return told
     image = Image.fromarray(moment.preview())
     box = (0, 0, *image.size)
     image.thumbnail((WORK_COPY, WORK_COPY))
-    text = say(
-        "clip_step",
-        stage=say(f"stage_{moment.stage.replace(' ', '_')}"),
-        number=moment.number,
-        total=moment.total,
-        left=studio.duration(moment.seconds_left),
-    )
-    return {
-        parts.canvas: gr.update(preview=preview(image, box)),
-        parts.status: bar(text, moment.number / moment.total),
-    }
+    return {parts.canvas: gr.update(preview=preview(image, box)), **told}

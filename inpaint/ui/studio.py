@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from inpaint.ui.session import CARD, Session, card, drawing_of, jpeg, sorry
 from inpaint.ui.turns import Line
 from inpaint.ui.uploads import cached
 from inpaint.ui.words import say
+from inpaint.video import VideoMoment
 from inpaint.visit import Drawing, Run
 
 GALLERY = 12
@@ -181,6 +182,8 @@ def _worked(
     made = session.visit.add(result, drawing, before, " ".join([said, *result.notes]), varied)
     made.receipt = receipt(result.receipt)
     session.cards[made.number] = [card(c.picture()) for c in made.candidates]
+    for number in session.cards.keys() - {run.number for run in session.visit.runs}:
+        del session.cards[number]  # the oldest runs have made room
     return made
 
 
@@ -252,19 +255,19 @@ def receipt(proof: Receipt) -> str:
     return f"{counted}; {proof.promise}." if proof.promise else f"{counted}."
 
 
-def progress_text(moment: Moment) -> str:
+def progress_text(moment: Moment | VideoMoment, step: str = "step") -> str:
     """Say how far a run is."""
     left = duration(moment.seconds_left)
     if moment.stage == DOWNLOADING:
         return say("downloading", done=moment.number, total=moment.total, left=left)
     stage = say(f"stage_{moment.stage.replace(' ', '_')}")
-    return say("step", stage=stage, number=moment.number, total=moment.total, left=left)
+    return say(step, stage=stage, number=moment.number, total=moment.total, left=left)
 
 
 # This machine
 
 
-def warm_up(device: str) -> threading.Thread:
+def warm_up(device: str, model: str) -> threading.Thread:
     """Load torch and what the first fill needs, and measure this machine, beside the open page."""
 
     def work() -> None:
@@ -273,7 +276,8 @@ def warm_up(device: str) -> threading.Thread:
         print(f"Computing on: {pick(device).why}.", flush=True)
         stroke = {"tool": "brush", "radius": 6, "points": [[32, 32]]}
         mask = Strokes.parse({"width": 64, "height": 64, "strokes": [stroke]})
-        inpaint.estimate((64, 64), mask, device=device)
+        with suppress(ValueError):  # whoever fills is told what the model lacks
+            inpaint.estimate((64, 64), mask, device=device, model=model)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

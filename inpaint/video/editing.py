@@ -21,8 +21,10 @@ import numpy as np
 import inpaint
 from inpaint import catalog, devices, editing, pictures
 from inpaint.editing import Stopped
+from inpaint.hub import timed
 from inpaint.pictures import PictureError
 from inpaint.recipes import digest
+from inpaint.results import DOWNLOADING
 from inpaint.settings import Settings
 from inpaint.video.borrowing import Borrowing, Look, ahead
 from inpaint.video.clips import masks_of, open_clip
@@ -90,7 +92,11 @@ def edit(
     wanted = _settings(settings)
     if not 1 <= reach <= 250:
         raise ValueError(f"reach must be a whole number from 1 to 250, got {reach}")
-    model = catalog.load(wanted.model, devices.pick(device))
+
+    def report(done: int, total: int, left: float) -> None:
+        progress(VideoMoment(done, total, DOWNLOADING, left, None))
+
+    model = catalog.load(wanted.model, devices.pick(device), timed(report))
     clip = open_clip(source, max_pixels)
     holes, count = masks_of(mask, clip.size)
     if count and count != clip.expected:

@@ -188,7 +188,7 @@ def _without(frame: NDArray[np.uint8], hole: Mask) -> NDArray[np.uint8]:
 
 
 def smooth(values: Floats, unknown: Mask, smoothing: int = 0) -> Floats:
-    """Fill in (h, w, C) values smoothly where they are unknown; see `regions.spread`."""
+    """Fill in (h, w, C) values smoothly where they are unknown; see `scales.spread`."""
     tensor = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
     holes = torch.from_numpy(unknown.astype(np.float32))[None, None]
     known = torch.where(holes > 0, 0.0, tensor)

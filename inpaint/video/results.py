@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class VideoMoment:
-    """What is reported after every frame, and after every evaluation of the model.
+    """What is reported after every frame and every evaluation of the model, and in a download.
 
     Attributes
     ----------
     number, total : int
-        Frames done, and how many there are.
+        Frames done, and how many there are; megabytes of a download, whose stage is
+        `inpaint.results.DOWNLOADING`.
     stage : str
         What is being done, for people.
     seconds_left : float
         From the speed so far.
-    preview : callable
-        () -> (H, W, 3) uint8: the frame that was worked on last.
+    preview : callable or None
+        () -> (H, W, 3) uint8: the frame that was worked on last, if any.
     """
 
     number: int
     total: int
     stage: str
     seconds_left: float
-    preview: Callable[[], NDArray[np.uint8]]
+    preview: Callable[[], NDArray[np.uint8]] | None
 
 
 @dataclass(frozen=True, slots=True)

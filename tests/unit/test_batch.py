@@ -161,6 +161,12 @@ def test_a_mask_beside_a_result_is_no_input(candidates, folder, capsys):
     assert set(states(capsys)) == results and len(results) == 3 * int(candidates) + 1
 
 
+def test_a_picture_that_is_called_like_a_mask_of_none_is_one(folder, capsys):
+    shutil.copy(folder / "a.png", folder / "gas-mask.png")
+    assert batch("--task", "repair") == 0
+    assert names() == ["a.png", "b.tif", "c.png", "gas-mask.png"]
+
+
 def test_two_pictures_with_one_mask_file_are_refused(folder, capsys):
     shutil.copy(folder / "a.png", folder / "a.bmp")
     assert batch("--mask-out") == 2
@@ -169,7 +175,7 @@ def test_two_pictures_with_one_mask_file_are_refused(folder, capsys):
 
 REFUSED = {
     "no folder": (lambda f: shutil.rmtree(f), (), "There is no folder"),
-    "no pictures": (lambda f: [p.unlink() for p in f.glob("?.*")], (), "There are no pictures"),
+    "no pictures": (lambda f: [p.unlink() for p in f.glob("*.*")], (), "There are no pictures"),
     "the same names": (lambda f: shutil.copy(f / "a.png", f / "c.png"), (), "both become 'c.png'"),
     "shard 0": (lambda f: None, ("--shard", "0/3"), "from 1/3 to 3/3"),
     "shard 4": (lambda f: None, ("--shard", "4/3"), "from 1/3 to 3/3"),

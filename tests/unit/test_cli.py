@@ -221,12 +221,45 @@ def test_the_invented_pixels_and_the_spread_are_saved_beside(capsys):
         (("--mask-out", "m.xyz"), "cannot be saved as 'm.xyz'"),
         (("--diversity-out", "d.png"), "One candidate has no spread"),
         (("--diversity-out", "d.jpg", "--candidates", "2"), "as PNG or TIFF"),
+        (("--mask-out", "out.png"), "'out.png' is the name of another file of this edit"),
+        (("--mask-out", "mask.png"), "'mask.png' is the name of another file"),
+        (("--mask-out", "./nowhere.png"), "'nowhere.png' is the name of another file"),
+        (("--mask-out", "out-2.png", "--candidates", "2"), "'out-2.png' is the name of another"),
+        (
+            ("--candidates", "2", "--mask-out", "d.png", "--diversity-out", "d.png"),
+            "'d.png' is the name of another file",
+        ),
     ],
 )
 def test_what_is_saved_beside_is_checked_before_the_work(options, message, capsys, tmp_path):
     assert fill(*options, picture="nowhere.png") == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and new_files(tmp_path) == []
+
+
+def test_pages_that_would_be_lost_are_not_overwritten(capsys):
+    pages = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
+    pages[0].save("in.tif", save_all=True, append_images=pages[1:])
+    before = Path("in.tif").read_bytes()
+    assert fill(picture="in.tif", out="./in.tif") == 2
+    err = capsys.readouterr().err
+    assert "more pages or frames" in err and err.count("\n") == 1
+    assert Path("in.tif").read_bytes() == before
+    assert fill(picture="in.tif", out="out.tif") == 0
+    assert "Of several pages or frames only the first" in capsys.readouterr().out
+
+
+def test_what_the_format_loses_is_told(capsys):
+    assert fill(out="out.jpg") == 0
+    assert "Saved as JPEG it loses the last digits of every pixel" in capsys.readouterr().out
+    assert fill(out="out.tif") == 0
+    assert "loses" not in capsys.readouterr().out
+
+
+def test_an_estimate_takes_a_path_as_an_edit_does():
+    cost = inpaint.estimate("in.png", "mask.png", device="cpu")
+    assert cost.regions == 1
+    assert cost.evaluations == inpaint.estimate((44, 40), MASK, device="cpu").evaluations
 
 
 def test_version_and_help(capsys):
