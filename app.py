@@ -27,17 +27,14 @@ def main() -> None:
     """Read flags and variables, and serve the page."""
     # A container is ended by SIGTERM: it shall clean up as after Ctrl+C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options = Options.of(sys.argv[1:], os.environ)
     try:
-        options = serving.fitted(options)
+        options = serving.fitted(Options.of(sys.argv[1:], os.environ))
         told = listen_for_the_end()
         demo = serving.launch(options)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
-    except OSError as error:
-        sys.exit(f"app.py: {error} Choose another port with --port.")
     gc.enable()
-    warming = studio.warm_up(options.device)
+    warming = studio.warm_up(options.device, options.model)
     while not told:
         time.sleep(0.1)
     demo.close(verbose=False)

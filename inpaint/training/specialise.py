@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inpaint import own
 from inpaint.models import MODELS, SHIPPED, ModelError
-from inpaint.training.checkpoint import STATE
+from inpaint.training.checkpoint import STATE, load_state
 from inpaint.training.loop import Watch, no_watch, train
 from inpaint.training.settings import TrainSettings
 
@@ -26,7 +26,9 @@ def specialise(
     seed: int = 0,
     progress: Watch = no_watch,
 ) -> Path:
-    """Fine-tune a model on a folder of pictures; a run that was stopped goes on.
+    """Fine-tune a model on a folder of pictures.
+
+    A run that was stopped goes on, and one that was over goes on for as long again.
 
     Parameters
     ----------
@@ -57,6 +59,12 @@ def specialise(
         raise ValueError(f"There is a model {name!r} already; choose another name.")
     out = own.folder_of(name)
     begun = (out / STATE).is_file()
+    if begun:
+        state = load_state(out)
+        if state["seconds"] >= 60 * minutes:
+            minutes += state["seconds"] / 60
+        if max_steps is not None and state["step"] >= max_steps:
+            max_steps += state["step"]
     origin = out if begun else _folder(start)
     train(
         TrainSettings(

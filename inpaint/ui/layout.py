@@ -84,7 +84,7 @@ class Parts:
 def make_page() -> Parts:
     """Lay out the page inside an open `gr.Blocks`."""
     made: dict[str, Any] = {
-        "session": gr.State(None, time_to_live=3600),
+        "session": gr.State(None),  # goes an hour after its tab is closed
         "remembered": gr.BrowserState({}, storage_key="inpaint-page", secret="inpaint-page"),
         "file": gr.File(visible=False),
     }

@@ -32,6 +32,8 @@ def wire_results(parts: Parts) -> None:
     parts.gallery.select(on_pick, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
 
     def on_merge(session: Session, strokes: Any) -> Updates:
+        if session.job or session.visit.shown is None:
+            return nothing(parts)
         if session.draft is None:
             return {
                 parts.canvas: gr.update(value=review.begin_merging(session, strokes), review=None),
@@ -49,6 +51,8 @@ def wire_results(parts: Parts) -> None:
     parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
 
     def on_proceed(session: Session) -> Updates:
+        if session.job or session.draft is not None:
+            return nothing(parts)
         session.visit.proceed()
         return together(
             {parts.canvas: gr.update(value=sheet(session)), parts.cost: "", parts.status: ""},
@@ -60,13 +64,9 @@ def wire_results(parts: Parts) -> None:
 
 def _locked(parts: Parts, merging: bool) -> Updates:
     """While candidates are merged nothing else begins."""
-    others = (parts.fill, parts.more, parts.proceed, parts.history, parts.grow_again)
-    return {
-        part: gr.update(visible=not merging)
-        if part is parts.history
-        else gr.update(interactive=not merging)
-        for part in others
-    }
+    buttons = (parts.fill, parts.more, parts.proceed, parts.delete, parts.grow_again)
+    changes = {button: gr.update(interactive=not merging) for button in buttons}
+    return {parts.history: gr.update(visible=not merging), **changes}
 
 
 def wire_history(parts: Parts, device: str) -> None:
@@ -74,7 +74,7 @@ def wire_history(parts: Parts, device: str) -> None:
 
     def on_history(session: Session, event: gr.SelectData) -> Updates:
         runs = session.visit.runs
-        if session.job or event.index > len(runs):
+        if session.job or session.draft is not None or event.index > len(runs):
             return nothing(parts)
         run = runs[event.index - 1] if event.index else None
         drawing = session.visit.back_to(run)
@@ -114,7 +114,7 @@ def wire_history(parts: Parts, device: str) -> None:
 
     def on_delete(session: Session) -> Updates:
         run = session.visit.shown
-        if session.job or run is None:
+        if session.job or session.draft is not None or run is None:
             return nothing(parts)
         session.visit.delete(run)
         session.cards.pop(run.number)

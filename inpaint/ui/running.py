@@ -140,13 +140,9 @@ def followed(
 
 def _begun(parts: Parts) -> Updates:
     return {
-        parts.canvas: gr.update(busy=True),
-        parts.fill: gr.update(interactive=False),
-        parts.more: gr.update(interactive=False),
+        **locked(parts, True),
         parts.proceed: gr.update(interactive=False),
         parts.download: gr.update(interactive=False),
-        parts.grow_again: gr.update(interactive=False),
-        parts.stop: gr.update(interactive=True),
         parts.results: gr.update(visible=True),
         parts.gallery: gr.update(value=[], label=mark("previews")),
     }
@@ -154,13 +150,25 @@ def _begun(parts: Parts) -> Updates:
 
 def freed(parts: Parts, said: str) -> Updates:
     """Let the next run begin, and say something about the last."""
+    return {**locked(parts, False), parts.status: said}
+
+
+def locked(parts: Parts, busy: bool) -> Updates:
+    """While something runs nothing else begins, and no other picture takes its place."""
+    buttons = (
+        parts.fill,
+        parts.clip_fill,
+        parts.more,
+        parts.grow_again,
+        parts.merge,
+        parts.delete,
+        parts.open_project,
+        parts.open_clip,
+    )
     return {
-        parts.canvas: gr.update(busy=False),
-        parts.fill: gr.update(interactive=True),
-        parts.more: gr.update(interactive=True),
-        parts.grow_again: gr.update(interactive=True),
-        parts.stop: gr.update(interactive=False),
-        parts.status: said,
+        parts.canvas: gr.update(busy=busy),
+        **{button: gr.update(interactive=not busy) for button in buttons},
+        parts.stop: gr.update(interactive=busy),
     }
 
 

@@ -62,7 +62,7 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
 
     Raises
     ------
-    OSError
+    ValueError
         The port is taken.
     """
     _tell(options)
@@ -72,23 +72,30 @@ def launch(options: Options, **more: Any) -> gr.Blocks:
     use_own_folder()
     demo = create_demo(options)
     largest = options.max_upload << 20
-    demo.launch(
-        server_name="0.0.0.0" if hosted else options.host,
-        server_port=options.port,
-        share=options.share,
-        auth=options.users() or None,
-        mcp_server=options.mcp,
-        max_file_size=largest,
-        app_kwargs={"middleware": [Middleware(Gate, rate=options.rate, largest=largest + SLACK)]},
-        enable_monitoring=False,
-        css_paths=CSS,
-        i18n=translations(),
-        ssr_mode=False,
-        run_history=False,
-        footer_links=[],
-        prevent_thread_lock=True,
-        **more,
-    )
+    try:
+        demo.launch(
+            server_name="0.0.0.0" if hosted else options.host,
+            server_port=options.port,
+            share=options.share,
+            auth=options.users() or None,
+            mcp_server=options.mcp,
+            max_file_size=largest,
+            app_kwargs={
+                "middleware": [Middleware(Gate, rate=options.rate, largest=largest + SLACK)]
+            },
+            enable_monitoring=False,
+            css_paths=CSS,
+            i18n=translations(),
+            ssr_mode=False,
+            run_history=False,
+            footer_links=[],
+            prevent_thread_lock=True,
+            **more,
+        )
+    except OSError as error:
+        if "empty port" not in str(error):
+            raise
+        raise ValueError(f"Port {options.port} is taken; choose another with --port.") from None
     keep_swept(demo)
     keep_heard(demo)
     return demo

@@ -17,6 +17,7 @@ from inpaint.pictures import Picture
 from inpaint.results import Candidate
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.job import Job
+from inpaint.ui.uploads import OPEN
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Run, Visit
 
@@ -26,7 +27,7 @@ CARD = 512
 """Long side in pixels of a card in the gallery."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Session:
     """What one open tab works on.
 
@@ -52,6 +53,10 @@ class Session:
     clip_masks: Path | None = None
     draft: Candidate | None = None
     parked: Drawing | None = None
+
+    def __post_init__(self) -> None:
+        """Keep what is open from being swept."""
+        OPEN.add(self)
 
 
 def sorry(sentence: str) -> gr.Error:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import gradio as gr
 from gradio.processing_utils import hash_bytes
@@ -22,6 +23,8 @@ from gradio.utils import get_upload_folder
 
 from inpaint.pictures.writing import put
 
+OPEN: WeakSet[Any] = WeakSet()
+"""The sessions of all tabs, whose clips stay."""
 SERVED = "/gradio_api/file="
 """What stands before the path in the address of an uploaded file."""
 KEPT = 3600
@@ -47,6 +50,7 @@ def uploaded(name: str) -> Path:
     path = _inside(name)
     if not path.is_file():
         raise _not_here()
+    os.utime(path)  # it is in use
     return path
 
 
@@ -88,18 +92,19 @@ def keep_swept(demo: gr.Blocks) -> None:
 
 
 def sweep(demo: gr.Blocks, age: float) -> None:
-    """Delete uploads and results not used for `age` seconds, but for the examples of the page.
+    """Delete uploads and results not used for `age` seconds, but what the page and its tabs need.
 
     Parts of uploads that broke off, which lie in no folder of their own, go sooner.
     """
     kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
+    kept |= {str(path) for session in OPEN for path in (session.clip, session.clip_masks) if path}
     folder = Path(get_upload_folder())
     for above, _, names in os.walk(folder):
         for file in (Path(above, name) for name in names):
             with suppress(FileNotFoundError):  # Gradio sweeps too
                 unused = time.time() - file.stat().st_mtime
                 limit = min(age, STALLED) if file.parent == folder else age
-                if unused > limit and str(file) not in kept:
+                if unused > limit and kept.isdisjoint((str(file), str(file.parent))):
                     file.unlink()
 
 

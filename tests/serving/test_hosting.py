@@ -105,7 +105,7 @@ import app
 
 class Thing: pass
 
-def warm_up(device):
+def warm_up(device, model):
     warming = threading.Thread(target=int)
     warming.start()
     return warming

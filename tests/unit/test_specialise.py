@@ -6,11 +6,13 @@ import torch
 from models import conditional
 from PIL import Image
 
-from inpaint import edit, own
+from inpaint import catalog, edit, own
 from inpaint.cli import main
+from inpaint.devices import pick
 from inpaint.models import ModelError, listed
 from inpaint.own import command
 from inpaint.training import specialise
+from inpaint.training.checkpoint import load_state
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
 
@@ -100,6 +102,23 @@ def test_bad_input_is_one_sentence(pictures, tmp_path, capsys, monkeypatch):
         err = capsys.readouterr().err
         assert err.startswith("inpaint: The folder") and err.count("\n") == 1
     assert own.own_models() == {}
+
+
+def test_a_run_that_was_over_goes_on_for_as_long_again(pictures, start):
+    folder = specialise(pictures, "slides", start=str(start), max_steps=2, batch_size=2)
+    first = load_state(folder)
+    assert specialise(pictures, "slides", max_steps=2, batch_size=2) == folder
+    assert load_state(folder)["step"] == 4
+    specialise(pictures, "slides", minutes=first["seconds"] / 600, batch_size=2)
+    assert load_state(folder)["step"] > 4
+
+
+def test_a_model_that_was_trained_further_is_loaded_anew(pictures, start):
+    specialise(pictures, "slides", start=str(start), max_steps=1, batch_size=2)
+    before = catalog.load("slides", pick("cpu"))
+    assert catalog.load("slides", pick("cpu")) is before
+    specialise(pictures, "slides", max_steps=1, batch_size=2)
+    assert catalog.load("slides", pick("cpu")).digest != before.digest
 
 
 def test_other_folders_are_no_models(home):

@@ -1,5 +1,7 @@
 """Files that the browser fetches."""
 
+import gc
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -7,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from inpaint.ui.session import Session
 from inpaint.ui.uploads import cached, sweep
 
 
@@ -34,6 +37,21 @@ def test_a_file_on_its_way_to_a_browser_is_whole_when_it_is_made_again():
     while again.is_alive():
         sizes.add(path.stat().st_size)
     assert sizes == {len(data)}
+
+
+def test_the_clip_of_an_open_tab_and_its_masks_stay(folder):
+    clip, masks, old = folder / "a" / "clip.mp4", folder / "masks", folder / "b" / "old.png"
+    for file in (clip, masks / "1.png", old):
+        file.parent.mkdir()
+        file.write_bytes(b"x")
+        os.utime(file, (0, 0))
+    session = Session(None, clip=clip, clip_masks=masks)
+    sweep(SimpleNamespace(blocks={}), 3600)
+    assert clip.exists() and (masks / "1.png").exists() and not old.exists()
+    del session
+    gc.collect()
+    sweep(SimpleNamespace(blocks={}), 3600)
+    assert not clip.exists() and not (masks / "1.png").exists()
 
 
 def test_a_sweep_passes_over_what_vanishes_meanwhile(folder):
