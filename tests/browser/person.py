@@ -19,9 +19,15 @@ PATIENCE = 120_000
 
 
 def until(tab, condition: str, argument=None) -> None:
-    """Wait for a JavaScript condition, in which `text(selector)` is what is written there."""
-    text = "const text = where => document.querySelector(where)?.innerText ?? '';"
-    tab.wait_for_function(f"it => {{ {text} return {condition} }}", arg=argument)
+    """Wait for a JavaScript condition, in which `text(selector)` is what is written there.
+
+    And `disabled(selector)` whether a button cannot be pressed, or is not there.
+    """
+    known = """
+        const text = where => document.querySelector(where)?.innerText ?? "";
+        const disabled = where => document.querySelector(where)?.disabled ?? true;
+    """
+    tab.wait_for_function(f"it => {{ {known} return {condition} }}", arg=argument)
 
 
 def look_at(tab, name: str) -> None:

@@ -97,12 +97,17 @@ def accessible(tab) -> None:
     assert not grave, "\n".join(grave)
 
 
+LOCKED = "['#delete', '#merge', '#open-project', '#open-clip']"
+"""What would change a session under a run."""
+
+
 def works(person: Walk, button, stop: str) -> None:
     """Press what starts a run and wait for its result; nothing jumps while it goes on."""
     tab = person.tab
     tab.evaluate(WATCH)
     button.click()
     until(tab, "begun < Infinity")
+    until(tab, f"{LOCKED}.every(disabled)")
     person.shot(stop, whole=False)
     place = person.canvas.view("toScreen(0, 0)")
     filled(tab)
@@ -110,6 +115,7 @@ def works(person: Walk, button, stop: str) -> None:
     begun, over = tab.evaluate("[begun, over]")
     shifts = [(value, what) for at, value, what in tab.evaluate("shifts") if begun < at < over]
     assert sum(value for value, _ in shifts) < 0.02, shifts
+    until(tab, f"!{LOCKED}.some(disabled)")
 
 
 @pytest.mark.parametrize("width, dark", [(1280, False), (390, True)])
@@ -162,6 +168,7 @@ def weighs_candidates(person: Walk) -> None:
     until(tab, "text('#merge') == 'Keep the merge'")
     source = "document.querySelector('.mask-canvas').canvasView.src"
     until(tab, f"{source} && {source} != it", original)
+    until(tab, "['#fill', '#delete', '#more'].every(disabled)")
     person.draw((180, 380), (200, 400))
     cards.nth(0).click()
     until(tab, "text('#status').startsWith('Taken')")
