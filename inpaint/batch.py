@@ -91,6 +91,8 @@ def plan(
         raise ValueError(f"A shard is from 1/{count} to {count}/{count}, not {number}/{count}.")
     if not folder.is_dir():
         raise ValueError(f"There is no folder {short(str(folder), 300)}.")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"'{out}' is a file; name a folder for the results.")
     if out.exists() and out.samefile(folder):
         raise ValueError("Choose another folder for the results than the one of the pictures.")
     files = sorted(

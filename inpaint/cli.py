@@ -40,18 +40,24 @@ EXAMPLE = "example: python -m inpaint fill photo.jpg --mask mask.png -o filled.p
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; bad input ends in one sentence on standard error and exit status 2.
 
-    One whose reader is gone, as behind `| head`, ends silently with the status of other programs.
+    One whose reader is gone, as behind `| head`, ends silently with the status of other programs;
+    one whose output has no room, in a sentence.
     """
+    status = 0
     try:
         try:
-            return _run(arguments)
+            status = _run(arguments)
         finally:
             print(end="", flush=True)  # else Python does it, beyond this, and complains
-    except BrokenPipeError:
+        return status
+    except OSError as error:
+        gone = isinstance(error, BrokenPipeError)
+        if not gone and status == 0:
+            print(f"inpaint: {error}", file=sys.stderr, flush=True)
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (1, 2):  # Python flushes them once more
+        for stream in (1, 2) if gone else (1,):  # Python flushes them once more
             os.dup2(nowhere, stream)
-        return 141
+        return 141 if gone else 2
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -61,12 +61,17 @@ def train(settings: TrainSettings, progress: Watch = no_watch) -> Progress:
     Raises
     ------
     ValueError
-        If there are no photographs, nothing to resume, or a run that would be overwritten.
+        If there are no photographs, nothing to start from or resume, or a run or a file that would
+        be overwritten.
     """
     if not settings.resume and (settings.out / STATE).exists():
         raise ValueError(
             f"The folder {settings.out} already holds a training run: resume it, or choose another."
         )
+    if settings.out.exists() and not settings.out.is_dir():
+        raise ValueError(f"'{settings.out}' is a file; name a folder for the model.")
+    if settings.init_from is not None and not settings.init_from.is_dir():
+        raise ValueError(f"There is no folder '{settings.init_from}' to start from.")
     photographs, held_out = load_photographs(settings.data, settings.crop).split()
     with stop_signals() as stopped:
         run = Run(settings, photographs, held_out)

@@ -181,6 +181,7 @@ REFUSED = {
     "shard 4": (lambda f: None, ("--shard", "4/3"), "from 1/3 to 3/3"),
     "steps": (lambda f: None, ("--steps", "0"), "steps must be"),
     "task": (lambda f: None, ("--task", "paint"), "there is no task"),
+    "a file": (lambda f: None, ("-o", "in/a.png"), "'in/a.png' is a file; name a folder"),
     "in place": (lambda f: None, ("-o", "in"), "another folder"),
 }
 

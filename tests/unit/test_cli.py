@@ -322,3 +322,18 @@ def test_a_closed_pipe_ends_a_command_silently(command, stream, unbuffered):
     os.close(writer)
     assert not done.stdout and not done.stderr
     assert done.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_without_room_is_one_sentence(unbuffered):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "inpaint", "doctor"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("inpaint: [Errno 28]") and done.stderr.count("\n") == 1

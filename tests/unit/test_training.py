@@ -430,6 +430,14 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(settings):
         train(replace(settings, resume=True, out=settings.out / "elsewhere"))
 
 
+def test_a_start_that_is_not_there_and_a_file_for_a_folder_are_refused(settings, tmp_path):
+    with pytest.raises(ValueError, match="nowhere' to start from"):
+        train(replace(settings, init_from=tmp_path / "nowhere"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file' is a file; name a folder"):
+        train(replace(settings, out=tmp_path / "file"))
+
+
 def test_a_run_can_start_from_a_model(settings, tmp_path):
     train(settings)
     onward = replace(
