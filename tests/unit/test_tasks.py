@@ -78,11 +78,11 @@ def test_extend_lays_the_picture_on_a_larger_canvas():
     assert made.mask[:3].all() and made.mask[:, :6].all() and not made.mask[3:, 6:].any()
 
 
-def test_extend_wants_to_know_how_far():
-    with pytest.raises(ValueError, match="how far"):
-        PREPARE["extend"].prepare(
-            Request(PICTURE, None, None, Settings(task="extend", aspect="25:21"))
-        )
+@pytest.mark.parametrize(("aspect", "told"), [("", "how far"), ("25:21", "sides 25:21 already")])
+def test_extend_wants_to_know_how_far(aspect, told):
+    wanted = Settings(task="extend", aspect=aspect)
+    with pytest.raises(ValueError, match=told):
+        PREPARE["extend"].prepare(Request(PICTURE, None, None, wanted))
 
 
 def test_a_model_decides_what_user_and_task_leave_open():
