@@ -38,6 +38,8 @@ LEAST_NOISE = 0.5
 """Deviation, of 255, taken for that of a picture without visible noise: rounding leaves 0.3."""
 ERROR = 12.0
 """Deviation, of 255, from the truth that is expected of the network's estimates."""
+FAR = 3.0
+"""Difference, of 255, from which on a picture was not blurred as was said: a JPEG's is about 1."""
 KEPT_COLOUR = 0.5
 """Noise strength up to which paint keeps its colour; with more the picture's colours take over."""
 STROKE = 16
@@ -305,7 +307,8 @@ def _blurs_back(request: Request, result: Picture) -> str:
     sharp = torch.from_numpy(result.rgb()).permute(2, 0, 1)[None]
     again = Blurred(sharp, request.settings.blur, 1).blur(sharp)[0].permute(1, 2, 0).numpy()
     rest = _root_mean_square(again - request.picture.rgb())
-    return f"Blurred again it differs from the original by {rest:.1f} of 255"
+    advice = ", which is not blurred so much: try a smaller radius" if rest > FAR else ""
+    return f"Blurred again it differs from the original by {rest:.1f} of 255{advice}"
 
 
 def _root_mean_square(difference: NDArray[np.float32]) -> float:

@@ -226,6 +226,9 @@ def test_a_picture_that_is_not_blurred_as_stated_is_not_turned_into_stripes(fold
     result = restored(photo, "deblur", folder, blur=2, steps=1, strength=0.01)
     changed = result.picture.pixels.astype(float) - photo
     assert np.sqrt(np.square(changed).mean()) < 20
+    assert str(result.receipt).endswith(
+        "of 255, which is not blurred so much: try a smaller radius"
+    )
 
 
 @pytest.mark.parametrize("task", RESTORING)
