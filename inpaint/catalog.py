@@ -21,7 +21,6 @@ from inpaint.denoiser import Denoiser
 from inpaint.devices import Device, is_out_of_memory
 from inpaint.filling import Filler, Pyramid
 from inpaint.models import MODELS, ModelError, ModelSpec, defaults, first_line, listed
-from inpaint.own import own_models
 from inpaint.scales import inscribed_radius, shrink
 from inpaint.selfpatch import SelfModel
 
@@ -143,15 +142,16 @@ def load(name: str, device: Device, progress: hub.Progress = lambda done, total:
         If there is no such model, it cannot be downloaded, or its files are broken.
     """
     how = (device.name, device.dtype, device.turns, device.compiled)
-    key = (name, listed().get(name), _written(name), *how)
+    spec = listed().get(name)
+    key = (name, spec, _written(spec.repository if spec else name), *how)
     found: Loaded | None = holding.held(key)
     return found or holding.instead(key, _resolved(name, device, progress))
 
 
-def _written(name: str) -> int:
-    """Return when a folder of a model on this machine was written; training writes it again."""
+def _written(folder: str) -> int:
+    """Return when a model was written, which training does again; 0 if it is in no folder."""
     with suppress(OSError, ValueError):
-        return (own_models().get(name, Path(name)) / "model_index.json").stat().st_mtime_ns
+        return Path(folder, "model_index.json").stat().st_mtime_ns
     return 0
 
 

@@ -42,6 +42,7 @@ from inpaint.tasks import TASKS, Task, settled
 LARGEST_CORE = 1152
 """Holes with a longer side are cut and filled in turn, which bounds memory; cores are cut at
 multiples of `GROUPING`, and so this is one."""
+FIRST_ALONE = "Of several pages or frames only the first is worked on, and only it is saved."
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[Moment], None]
@@ -105,9 +106,8 @@ def edit(
     made: list[tuple[Patch, ...]] = []
     deaf = not work.reads and (wanted.prompt or wanted.negative)
     unheard = f"The model {wanted.model} reads no prompt, so it was left out." if deaf else ""
-    more = "Of several pages or frames only the first is worked on, and only it is saved."
-    others = more if original.extras.get("more") else ""
-    notes = [note for note in (prepared.note, work.note, unheard, others) if note]
+    alone = FIRST_ALONE if original.extras.get("more") else ""
+    notes = [note for note in (prepared.note, work.note, unheard, alone) if note]
     while len(made) < len(seeds) and not work.stopped:
         left = partial(work.candidates, seeds[len(made) :])
         some, note = devices.with_fallback(work.device, left)

@@ -18,18 +18,6 @@ from typing import Any
 Progress = Callable[[int, int], None]
 """(bytes done, bytes in all), several times a second; what it raises ends the download."""
 
-
-def timed(tell: Callable[[int, int, float], None]) -> Progress:
-    """Tell of a download in megabytes, (done, in all, seconds left)."""
-    began = time.perf_counter()
-
-    def report(done: int, total: int) -> None:
-        left = (time.perf_counter() - began) / max(done, 1) * (total - done)
-        tell(done // 10**6, total // 10**6, left)
-
-    return report
-
-
 TEXT = ("*.json", "*.txt", "*.model", "*.jinja")
 """Configurations and tokenisers. No pickles, no code."""
 VARIANTS = ("fp16", "bf16", "non_ema", "ema_only")
@@ -194,6 +182,17 @@ class Source:
             f"{self.name} asks for its licence to be accepted: do so on "
             f"https://huggingface.co/{self.name}, then log in here with `hf auth login`."
         )
+
+
+def timed(tell: Callable[[int, int, float], None]) -> Progress:
+    """Tell of a download in megabytes, (done, in all, seconds left)."""
+    began = time.perf_counter()
+
+    def report(done: int, total: int) -> None:
+        left = (time.perf_counter() - began) / max(done, 1) * (total - done)
+        tell(done // 10**6, total // 10**6, left)
+
+    return report
 
 
 def revision(folder: Path) -> str:

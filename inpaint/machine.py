@@ -54,12 +54,10 @@ def remembered(name: str, kind: type[T], find_out: Callable[[Path], None]) -> T 
     try:
         place = cache_folder() / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            try:
-                return noted(place, kind)
-            except (TypeError, ValueError):
-                pass
-        shutil.rmtree(place, ignore_errors=True)  # it is damaged, or part of it is gone
+        try:
+            return noted(place, kind)
+        except (FileNotFoundError, TypeError, ValueError):
+            shutil.rmtree(place, ignore_errors=True)  # damaged, or a part of it is gone
         for left in place.parent.glob("*.part"):
             if time.time() - left.stat().st_mtime > ABANDONED:
                 shutil.rmtree(left, ignore_errors=True)

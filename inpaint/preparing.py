@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import cv2
@@ -286,13 +287,18 @@ def _denoiser(own: Filler, request: Request) -> Filler:
 
 
 def _deblurrer(own: Filler, request: Request) -> Filler:
-    radius, noise = request.settings.blur, noise_level(request)
-    if request.settings.noise is None:
-        # What no such blur would have left counts as noise too: a picture that is less blurred, or
-        # the blocks of a JPEG, would become stripes.
-        noise = max(noise, 255 * beyond_blur(request.picture.rgb(), radius))
-    ratio = (max(noise, LEAST_NOISE) / ERROR) ** 2
-    return Restorer(network_of(own), lambda window: Blurred(window, radius, ratio))
+    radius = request.settings.blur
+
+    @cache  # by the first window that is worked on: a plan does without
+    def ratio() -> float:
+        noise = noise_level(request)
+        if request.settings.noise is None:
+            # What no such blur would have left counts as noise too: a picture that is less blurred,
+            # or the blocks of a JPEG, would become stripes.
+            noise = max(noise, 255 * beyond_blur(request.picture.rgb(), radius))
+        return (max(noise, LEAST_NOISE) / ERROR) ** 2
+
+    return Restorer(network_of(own), lambda window: Blurred(window, radius, ratio()))
 
 
 def _took_away(request: Request, result: Picture) -> str:

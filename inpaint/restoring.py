@@ -252,7 +252,8 @@ def beyond_blur(rgb: NDArray[np.float32], radius: float) -> float:
     gone = (response > GONE[0]) & (response < GONE[1])
     if not gone.any():
         return 0.0
-    window = np.outer(np.hanning(side + 2)[1:-1], np.hanning(side + 2)[1:-1])[..., None]
+    bell = np.hanning(side + 2)[1:-1]
+    window = np.outer(bell, bell)[..., None]
     powers = []
     for top in np.linspace(0, height - side, SQUARES).astype(int):
         for left in np.linspace(0, width - side, SQUARES).astype(int):

@@ -17,7 +17,7 @@ from inpaint.pictures import Picture
 from inpaint.results import Candidate
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.job import Job
-from inpaint.ui.uploads import OPEN
+from inpaint.ui.uploads import keep_clips_of
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Run, Visit
 
@@ -56,7 +56,7 @@ class Session:
 
     def __post_init__(self) -> None:
         """Keep what is open from being swept."""
-        OPEN.add(self)
+        keep_clips_of(self)
 
 
 def sorry(sentence: str) -> gr.Error:

@@ -23,8 +23,9 @@ from gradio.utils import get_upload_folder
 
 from inpaint.pictures.writing import put
 
-OPEN: WeakSet[Any] = WeakSet()
+_open: WeakSet[Any] = WeakSet()
 """The sessions of all tabs, whose clips stay."""
+_opening = threading.Lock()
 SERVED = "/gradio_api/file="
 """What stands before the path in the address of an uploaded file."""
 KEPT = 3600
@@ -80,6 +81,12 @@ def use_own_folder() -> None:
     os.environ["GRADIO_TEMP_DIR"] = folder
 
 
+def keep_clips_of(session: Any) -> None:
+    """Let the clip and the masks of a session stay as long as it does."""
+    with _opening:
+        _open.add(session)
+
+
 def keep_swept(demo: gr.Blocks) -> None:
     """Delete old files as long as the program runs; Gradio forgets some of those it has made."""
 
@@ -97,7 +104,10 @@ def sweep(demo: gr.Blocks, age: float) -> None:
     Parts of uploads that broke off, which lie in no folder of their own, go sooner.
     """
     kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
-    kept |= {str(path) for session in OPEN for path in (session.clip, session.clip_masks) if path}
+    with _opening:
+        sessions = list(_open)
+    clips = (path for session in sessions for path in (session.clip, session.clip_masks))
+    kept |= {str(path) for path in clips if path}
     folder = Path(get_upload_folder())
     for above, _, names in os.walk(folder):
         for file in (Path(above, name) for name in names):
