@@ -364,14 +364,18 @@ def _edit(options: argparse.Namespace) -> int:
 
 
 def _check_apart(options: argparse.Namespace, candidates: int) -> None:
-    """Refuse names under which one result, or what it is made of, would overwrite another."""
+    """Refuse names under which a result would overwrite another, or what it is made of.
+
+    Only the picture itself may be overwritten, by its one result.
+    """
     from inpaint.results import numbered
 
     given = (options.picture, getattr(options, "mask", None), getattr(options, "guide", None))
-    taken = {
-        Path(path).resolve() for path in (*given, *numbered(options.output, candidates)) if path
-    }
-    for path in filter(None, (options.mask_out, options.diversity_out)):
+    taken = {Path(path).resolve() for path in given if path}
+    written = [*numbered(options.output, candidates), options.mask_out, options.diversity_out]
+    if candidates == 1 and options.output.resolve() == Path(options.picture).resolve():
+        del written[0]
+    for path in filter(None, written):
         if path.resolve() in taken:
             raise ValueError(f"'{path}' is the name of another file of this edit; choose another.")
         taken.add(path.resolve())
@@ -392,6 +396,7 @@ def _replay(options: argparse.Namespace) -> int:
 
     if options.output:
         pictures.format_of(options.output)  # or be told before the work
+    before = options.result.read_bytes() if options.result.is_file() else b""
     bar = _Bar()
     result = replay(
         options.result,
@@ -405,7 +410,7 @@ def _replay(options: argparse.Namespace) -> int:
     if options.output:
         result.save(options.output)
     made = result.candidates[0].encode(pictures.format_of(options.result))
-    if same := made == options.result.read_bytes():
+    if same := made == before:
         print(f"{options.result}: made again, the same to the byte")
     else:
         print(f"{options.result}: made again, with other bytes", file=sys.stderr)

@@ -181,7 +181,7 @@ def read(source: Any, size: Size) -> np.ndarray:
     if isinstance(source, np.ndarray) and source.dtype == bool and source.shape == size[::-1]:
         return source.copy()
     picture = pictures.read(source)
-    _check_shape(picture.size, size)
+    check_shape(picture.size, size)
     columns, rows = (
         ((np.arange(new) + 0.5) * (old / new)).astype(int)
         for new, old in zip(size, picture.size, strict=True)
@@ -197,8 +197,14 @@ def read(source: Any, size: Size) -> np.ndarray:
     return np.asarray(mask)
 
 
-def _check_shape(own: Size, wanted: Size) -> None:
-    """Refuse a mask that would be stretched, by more than its sides may have been rounded."""
+def check_shape(own: Size, wanted: Size) -> None:
+    """Refuse a mask that would be stretched, by more than its sides may have been rounded.
+
+    Raises
+    ------
+    pictures.PictureError
+        With one sentence.
+    """
     (width, height), (across, down) = own, wanted
     off = abs(width * down - height * across)
     if off > max(across, down, 0.02 * width * down):

@@ -81,7 +81,8 @@ class FolderClip:
         if not self.files:
             raise PictureError(f"The folder '{folder}' holds no pictures, such as 0001.png.")
         self.max_pixels = max_pixels
-        self.size = pictures.read(self.files[0], max_pixels=max_pixels).size
+        first = pictures.read(self.files[0], max_pixels=max_pixels)
+        self.size, self.depth = first.size, first.pixels.dtype
         self.expected = len(self.files)
 
     def frames(self) -> Iterator[Frame]:
@@ -92,6 +93,11 @@ class FolderClip:
                 raise PictureError(
                     f"The picture '{file}' has {_times(picture.size)} pixels and the first one "
                     f"{_times(self.size)}. Make them equal."
+                )
+            if picture.pixels.dtype != self.depth or picture.bands:
+                what = "plain bands" if picture.bands else "another depth than the first one"
+                raise PictureError(
+                    f"The picture '{file}' has {what}. Save all as RGB or grey of 8 bits, or of 16."
                 )
             pixels = picture.pixels
             if pixels.shape[2] != 3:
@@ -154,7 +160,7 @@ class VideoClip:
         self.others = [*self.container.streams.audio, *self.container.streams.subtitles]
         self.packets: list[tuple[Fraction, Any]] = []
         self.damaged: list[str] = []
-        self.read = 0
+        self.read, self.shown = 0, 0.0
         # It does not know this object, which knows it: the object goes with its last user.
         tracks = [self.stream, *self.others]
         decoded = _decoded(path, self.container, tracks, self.packets, self.damaged, max_pixels)
@@ -173,7 +179,7 @@ class VideoClip:
 
     def frames(self) -> Iterator[Frame]:
         """Decode the video."""
-        last = -(1 << 62)
+        first, last = None, -(1 << 62)
         for frame in self._rest:
             if (frame.width, frame.height) != self.stored:
                 raise PictureError(
@@ -181,22 +187,37 @@ class VideoClip:
                     "Convert it to one size first."
                 )
             self.read += 1
+            length = frame.duration or _step(self)
             # Files without frame times, or with the same time twice, are shown one by one.
             pts = frame.pts if frame.pts is not None else _next(last, self)
             last = max(pts, last + 1)
+            first = last if first is None else first
             native = converted(frame, self.format)
             if self.turns:
                 native = _turned(native, self.turns)
-            native.pts, native.time_base = last, self.time_base
+            native.pts, native.time_base, native.duration = last, self.time_base, length
+            self.shown = float((last + length - first) * self.time_base)
             yield Frame(native, to_rgb(native))
 
     def notes(self) -> list[str]:
         """Say what was damaged or missing."""
-        told = self.container.duration or 0  # in microseconds, by the file's header
-        there = max(self.expected, self.stream.frames, round(0.9 * told / 1e6 * self.rate))
+        there, told = max(self.expected, self.stream.frames), self._told()
+        if self.shown < 0.9 * told:
+            there = max(there, round(self.read * told / max(self.shown, 1e-3)))
         if self.damaged or there > self.read:
             return [f"Of {there} frames {self.read} could be read: the video is damaged or cut."]
         return []
+
+    def _told(self) -> float:
+        """Return how long the video is by the file's header, in seconds; 0 if that is silent."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.time_base)
+        clock = re.fullmatch(r"(\d+):(\d+):([\d.]+)", self.stream.metadata.get("DURATION", ""))
+        if clock:
+            hours, minutes, seconds = map(float, clock.groups())
+            return 3600 * hours + 60 * minutes + seconds
+        # The whole file's lasts as long as its longest track.
+        return 0.0 if self.others else (self.container.duration or 0) / 1e6
 
     def _open(self) -> av.container.InputContainer:
         return av.open(
@@ -248,8 +269,11 @@ def _decoded(
 
 
 def _next(last: int, clip: VideoClip) -> int:
-    step = max(1, round(1 / (clip.rate * clip.time_base)))
-    return 0 if last < 0 else last + step
+    return 0 if last < 0 else last + _step(clip)
+
+
+def _step(clip: VideoClip) -> int:
+    return max(1, round(1 / (clip.rate * clip.time_base)))
 
 
 def _unreadable(path: Path, why: object) -> PictureError:
@@ -344,6 +368,7 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
         return (masks.read(file, size) for file in folder.files), folder.expected
     elif isinstance(mask, str | os.PathLike) and Path(mask).suffix.lower() not in EXTENSIONS:
         video = VideoClip(Path(mask))
+        masks.check_shape(video.size, size)
         return (_white(frame.pixels, size) for frame in video.frames()), video.expected
     else:
         still = masks.read(mask, size)

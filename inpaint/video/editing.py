@@ -96,6 +96,8 @@ def edit(
     def report(done: int, total: int, left: float) -> None:
         progress(VideoMoment(done, total, DOWNLOADING, left, None))
 
+    if isinstance(mask, str | os.PathLike) and Path(out).resolve() == Path(mask).resolve():
+        raise PictureError("The result would overwrite its masks: choose another name for it.")
     model = catalog.load(wanted.model, devices.pick(device), timed(report))
     clip = open_clip(source, max_pixels)
     holes, count = masks_of(mask, clip.size)

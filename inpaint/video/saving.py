@@ -60,6 +60,10 @@ EXACT = {
 }
 
 
+CLEAR = "ALPHA_MODE"
+"""What WebM says of a video with transparency, which FFmpeg decodes without it."""
+
+
 class Writer(Protocol):
     """Where finished frames go."""
 
@@ -171,6 +175,7 @@ class VideoWriter:
             raise PictureError(f"There is no folder '{out.parent}' to write to; make it first.")
         self.clip, self.out = clip, out
         self._notes: list[str] = []
+        self.lengths: dict[int, int] = {}
         self.part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
         kind = CONTAINERS[suffix]
         name, options = self._encoder(kind, lossless)
@@ -200,8 +205,10 @@ class VideoWriter:
                 under = _shrunk(touched, own.shape)
                 own[under] = new[under]
         native.pict_type = 0  # the encoder chooses its own key frames
+        assert native.pts is not None
+        self.lengths[native.pts] = native.duration
         try:
-            self.container.mux(self.stream.encode(native))
+            self._encode(native)
             self._copy(until=native.time)
         except (av.FFmpegError, OSError) as error:
             raise self._refused(error) from error
@@ -209,7 +216,7 @@ class VideoWriter:
     def finish(self, whole: bool) -> None:
         """Complete the file, flush it to the disk and give it its name."""
         try:
-            self.container.mux(self.stream.encode(None))
+            self._encode(None)
             if whole:
                 self._copy(until=float("inf"))
             self.container.close()
@@ -218,6 +225,12 @@ class VideoWriter:
             os.replace(self.part, self.out)
         except (av.FFmpegError, OSError) as error:
             raise self._refused(error) from error
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or what is left; encoders forget how long a frame is shown."""
+        for packet in self.stream.encode(frame):
+            packet.duration = self.lengths.pop(packet.pts, packet.duration)
+            self.container.mux(packet)
 
     def drop(self) -> None:
         """Remove the unfinished file."""
@@ -283,7 +296,8 @@ class VideoWriter:
                 f"Colours were reduced from {source.components[0].bits} to "
                 f"{chosen.components[0].bits} bits."
             )
-        if _has_alpha(source) and not _has_alpha(chosen):
+        clear = _has_alpha(source) or self.clip.stream.metadata.get(CLEAR) == "1"
+        if clear and not _has_alpha(chosen):
             self._notes.append("Transparency is not kept.")
         if lossless and source.is_rgb and not chosen.is_rgb:
             self._notes.append(
@@ -311,7 +325,8 @@ class VideoWriter:
         tags = converted(clip.first, clip.format)
         context.color_range, context.colorspace = tags.color_range, tags.colorspace
         context.color_primaries, context.color_trc = tags.color_primaries, tags.color_trc
-        stream.metadata.update(clip.stream.metadata)
+        texts = {k: v for k, v in clip.stream.metadata.items() if k not in (CLEAR, "DURATION")}
+        stream.metadata.update(texts)
         return stream
 
     def _copies(self) -> dict[int, Any]:

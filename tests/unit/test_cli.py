@@ -337,3 +337,22 @@ def test_output_without_room_is_one_sentence(unbuffered):
         )
     assert done.returncode == 2
     assert done.stderr.startswith("inpaint: [Errno 28]") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [{"out": "mask.png"}, {"out": "sub/../mask.png"}])
+def test_a_result_never_goes_over_its_mask(options, capsys):
+    Path("sub").mkdir()
+    before = Path("mask.png").read_bytes()
+    assert fill(**options) == 2
+    err = capsys.readouterr().err
+    assert "is the name of another file of this edit" in err and err.count("\n") == 1
+    assert Path("mask.png").read_bytes() == before
+
+
+def test_numbered_results_never_go_over_the_picture(capsys):
+    Path("in.png").rename("out-1.png")
+    before = Path("out-1.png").read_bytes()
+    assert fill("--candidates", "2", picture="out-1.png") == 2
+    assert "'out-1.png' is the name of another file" in capsys.readouterr().err
+    assert Path("out-1.png").read_bytes() == before
+    assert fill(picture="out-1.png", out="out-1.png") == 0  # in place, as was asked

@@ -44,6 +44,14 @@ def test_each_candidate_is_made_again_alone(folder):
         assert main(["replay", str(out), "--device", "cpu"]) == 0
 
 
+def test_what_the_replay_goes_over_is_compared_first(folder, capsys):
+    result = edit("photo.png", "mask.png", **QUICK)
+    story = {"inpaint": json.dumps(result.recipe)}
+    pictures.write(pictures.read("photo.png"), "out.png", text=story)  # other bytes
+    assert main(["replay", "out.png", "--device", "cpu", "-o", "out.png"]) == 0
+    assert "made again, with other bytes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("task", ["repair", "enlarge", "denoise"])
 def test_a_task_without_a_mask_is_made_again(task, capsys):
     edit("photo.png", task=task, **QUICK).save("out.png")

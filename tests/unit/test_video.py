@@ -60,12 +60,22 @@ def load_folder(folder, count):
 
 
 def save_video(
-    path, frames, *, codec="libx264", format="yuv420p", rate=25, times=None, options=None, sound=0
+    path,
+    frames,
+    *,
+    codec="libx264",
+    format="yuv420p",
+    rate=25,
+    times=None,
+    options=None,
+    sound=0,
+    texts=None,
 ):
     """Write a video; `times` are in thousandths of a second, `sound` is in seconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *frames[0].shape[1::-1], format
+        stream.metadata.update(texts or {})
         if times:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if sound:
@@ -350,6 +360,30 @@ def test_a_variable_rate_is_kept(tmp_path):
         assert [round(1000 * f.time) for f in decoded(tmp_path / out)] == times
 
 
+def test_the_last_frame_is_shown_as_long_as_it_was(tmp_path):
+    first, *rest = [Image.fromarray(frame) for frame in with_logo(panned(4, 8))]
+    first.save(
+        tmp_path / "in.gif", save_all=True, append_images=rest, duration=[100, 300, 100, 2000]
+    )
+    for out in ("out.mp4", "out.webm"):
+        result = video.edit(tmp_path / "in.gif", LOGO, tmp_path / out, **FAST)
+        assert result.notes == ("Transparency is not kept.",)
+        with av.open(str(tmp_path / out)) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+        times = sorted(round(1000 * packet.pts * packet.time_base) for packet in packets)
+        assert times == [0, 100, 400, 500]
+        last = max(packets, key=lambda packet: packet.pts)
+        assert round(1000 * last.duration * last.time_base) == 2000
+
+
+def test_a_sound_clip_is_not_called_damaged(tmp_path):
+    frames = with_logo(panned(4, 8))
+    longer = save_video(tmp_path / "longer.mp4", frames, rate=10, sound=1.2)
+    uneven = save_video(tmp_path / "uneven.mkv", frames, times=[0, 40, 50, 4000])
+    for source in (longer, uneven):
+        assert video.edit(source, LOGO, tmp_path / "out.mkv", **FAST).notes == ()
+
+
 @pytest.mark.parametrize("format", ["yuv420p", "yuv422p"])
 def test_a_clip_stored_lying_is_upright_afterwards(tmp_path, format):
     source = save_video(tmp_path / "in.mp4", with_logo(panned(3, 8)), format=format)
@@ -388,6 +422,13 @@ def test_more_than_eight_bits_and_transparency(tmp_path):
     assert decoded(tmp_path / "deep.mp4")[0].format.name == "yuv420p10le"
     clear = save_video(tmp_path / "clear.mkv", frames, codec="ffv1", format="yuva420p")
     assert "Transparency" in video.edit(clear, LOGO, tmp_path / "clear.mp4", **FAST).notes[0]
+    marked = save_video(
+        tmp_path / "marked.webm", frames, codec="libvpx-vp9", texts={"alpha_mode": "1"}
+    )
+    result = video.edit(marked, LOGO, tmp_path / "out.webm", **FAST)
+    assert result.notes == ("Transparency is not kept.",)
+    with av.open(str(tmp_path / "out.webm")) as container:
+        assert "ALPHA_MODE" not in container.streams.video[0].metadata
 
 
 # How it works
@@ -599,6 +640,35 @@ def test_masks_must_be_as_many_as_frames(tmp_path):
     with pytest.raises(ValueError, match="Nothing is painted in any frame"):
         video.edit(source, save_folder(tmp_path / "three", [empty] * 3), tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_the_result_never_goes_over_its_masks(tmp_path):
+    source = save_folder(tmp_path / "in", with_logo(panned(2)))
+    holes = save_folder(tmp_path / "masks", [np.uint8(255) * LOGO] * 2)
+    before = [file.read_bytes() for file in sorted(holes.iterdir())]
+    with pytest.raises(PictureError, match="overwrite its masks"):
+        video.edit(source, holes, tmp_path / "in" / ".." / "masks", **FAST)
+    assert [file.read_bytes() for file in sorted(holes.iterdir())] == before
+
+
+def test_a_video_of_masks_has_the_shape_of_the_clip(tmp_path):
+    source = save_video(tmp_path / "in.mp4", with_logo(panned(2)))
+    holes = save_video(tmp_path / "masks.mp4", [np.zeros((64, 32, 3), np.uint8)] * 2)
+    with pytest.raises(PictureError, match="give a mask of the picture's shape"):
+        video.edit(source, holes, tmp_path / "out.mp4", **FAST)
+
+
+@pytest.mark.parametrize("name", ["deep.png", "bands.tif"])
+def test_pictures_of_another_kind_are_no_frames(tmp_path, name):
+    source = save_folder(tmp_path / "in", with_logo(panned(2)))
+    pixels = np.zeros((*SIZE[::-1], 5), np.uint8)
+    if name == "bands.tif":
+        odd = pictures.Picture(pixels, bands=True, extras={"bands": (1, (0,) * 5)})
+    else:
+        odd = pictures.Picture(pixels[..., :3].astype(np.uint16))
+    pictures.write(odd, source / f"z1-{name}")
+    with pytest.raises(PictureError, match="Save all as RGB or grey of 8 bits, or of 16"):
+        video.edit(source, LOGO, tmp_path / "out", **FAST)
 
 
 def test_frames_never_go_over_their_source(tmp_path):
