@@ -326,7 +326,8 @@ def _as_painted(request: Request) -> Prepared:
 
 
 def _found(picture: Picture, settings: Settings) -> Mask:
-    return damage.find(picture.rgb(), settings.sensitivity)
+    groups = (picture.rgb(group=group) for group in range(picture.groups))
+    return np.logical_or.reduce([damage.find(rgb, settings.sensitivity) for rgb in groups])
 
 
 def _repaired(request: Request) -> Prepared:

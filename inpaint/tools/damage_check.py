@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import inpaint
 from inpaint import damage, masks
+from inpaint.pictures import PictureError
 from inpaint.tools.crops import find
 from inpaint.tools.damage_draw import KINDS, LOOKS, Mask, Rgb, damaged, dress, photograph
 
@@ -86,8 +87,10 @@ def measure(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    files = find(folder)
-    rows = [_clean(files, sensitivity)]
+    files, clean = _clean(find(folder), sensitivity)
+    if not files:
+        raise ValueError(f"No picture in {folder} can be read.")
+    rows = [clean]
     for place, kind in enumerate(KINDS):
         order = np.random.default_rng([seed, *kind.encode()]).permutation(len(files))
         cases = []
@@ -105,16 +108,21 @@ def measure(
     return rows
 
 
-def _clean(files: list[Path], sensitivity: float) -> Row:
-    fired, seconds = [], []
+def _clean(files: list[Path], sensitivity: float) -> tuple[list[Path], Row]:
+    """Measure on the photographs as they are; those that can be read come back too."""
+    read, fired, seconds = [], [], []
     for path in files:
-        clean = photograph(path)
+        try:
+            clean = photograph(path)
+        except PictureError:
+            continue
         began = time.perf_counter()
         fired.append(damage.find(clean, sensitivity).any())
         seconds.append(time.perf_counter() - began)
+        read.append(path)
     none = float("nan")
-    share = float(np.mean(fired))
-    return Row("clean", len(files), share, none, none, none, none, float(np.mean(seconds)))
+    share, each = (float(np.mean(values)) if read else none for values in (fired, seconds))
+    return read, Row("clean", len(read), share, none, none, none, none, each)
 
 
 def _case(

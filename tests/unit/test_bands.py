@@ -7,7 +7,7 @@ import pytest
 
 from inpaint import PictureError, edit, estimate, pictures, project
 from inpaint.cli import main
-from inpaint.editing import Stopped
+from inpaint.editing import Stopped, proposal
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
 from inpaint.visit import Visit
@@ -253,6 +253,15 @@ def test_diversity_of_bands():
     result = edit(bands(5), MASK, candidates=2, **FAST)
     assert result.diversity().shape == MASK.shape and result.diversity().any()
     assert not result.diversity()[~result.mask].any()
+
+
+def test_damage_is_found_in_any_band():
+    pixels = np.full((120, 160, 6), 120, np.uint8)
+    pixels[10:110, 80:82, 3:] = 250  # a scratch, in the second three alone
+    picture = Picture(pixels, format="TIFF", bands=True, extras={"bands": (1, (0,) * 6)})
+    alone = Picture(np.ascontiguousarray(pixels[..., 3:]))
+    assert proposal(picture).any()
+    np.testing.assert_array_equal(proposal(picture), proposal(alone))
 
 
 def test_a_project_keeps_every_band():

@@ -279,6 +279,14 @@ def test_measure(folder):
     assert len(lines) == 2 + len(rows) and lines[2].startswith("| clean | 3 | 0.0% | – |")
 
 
+def test_pictures_that_cannot_be_read_are_passed_over(folder, tmp_path):
+    (tmp_path / "cut.png").write_bytes((folder / "0.png").read_bytes()[:200])
+    with pytest.raises(ValueError, match="No picture in .* can be read"):
+        damage_check.measure(tmp_path, count=1)
+    (tmp_path / "whole.png").write_bytes((folder / "0.png").read_bytes())
+    assert damage_check.measure(tmp_path, count=1)[0].pictures == 1
+
+
 def test_fit_recovers_the_log_odds_of_a_logistic_model():
     rng = np.random.default_rng(0)
     x = rng.normal(3, 2, (40_000, 2))
