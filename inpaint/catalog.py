@@ -20,7 +20,15 @@ from inpaint.blend import BlendModel
 from inpaint.denoiser import Denoiser
 from inpaint.devices import Device, is_out_of_memory
 from inpaint.filling import Filler, Pyramid
-from inpaint.models import MODELS, ModelError, ModelSpec, defaults, first_line, listed
+from inpaint.models import (
+    MODELS,
+    ModelError,
+    ModelSpec,
+    check_sums,
+    defaults,
+    first_line,
+    listed,
+)
 from inpaint.scales import inscribed_radius, shrink
 from inpaint.selfpatch import SelfModel
 
@@ -195,7 +203,7 @@ def load_folder(
     """
     if not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
         raise ModelError(f"{folder} holds no model: it has no model_index.json.")
-    _check_sums(folder)
+    check_sums(folder)
     if _is_narrow(folder):
         return Loaded(Pyramid(_blend(folder, device)), _weights_digest(folder))
     # Imported here: diffusers takes seconds to import, and `self` does without.
@@ -296,25 +304,6 @@ def _around_network(folder: Path, options: dict[str, Any]) -> InpaintPipeline:
     if (folder / "scheduler_config.json").is_file():
         scheduler = diffusers.DDPMScheduler.from_pretrained(str(folder), local_files_only=True)
     return InpaintPipeline(network.from_pretrained(str(folder), **options), scheduler)
-
-
-SUMS = "SHA256SUMS"
-"""Beside a model: a line for each file, as `sha256sum` writes and checks them. A safetensors file
-has no checksum of its own, and a network with a flipped bit fills with noise, or nearly right."""
-
-
-def _check_sums(folder: Path) -> None:
-    """Compare the files that are listed; a model without a list has nothing to compare."""
-    if not (folder / SUMS).is_file():
-        return
-    for line in (folder / SUMS).read_text("utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        file = folder / name
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise ModelError(
-                f"The model's file {file} is missing or damaged: it is not the one that its "
-                f"{SUMS} lists. Fetch it again."
-            )
 
 
 def _weights_digest(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
@@ -152,6 +153,31 @@ def defaults(name: str) -> dict[str, Any]:
     names = ("steps", "guidance", "sampler", "scheduler")
     values = {} if spec is None else {key: getattr(spec, key) for key in names}
     return {key: value for key, value in values.items() if value not in (None, "")}
+
+
+SUMS = "SHA256SUMS"
+"""Beside a model: a line for each file, as `sha256sum` writes and checks them. A safetensors file
+has no checksum of its own, and a network with a flipped bit fills with noise, or nearly right."""
+
+
+def check_sums(folder: Path) -> None:
+    """Compare the files that are listed; a model without a list has nothing to compare.
+
+    Raises
+    ------
+    ModelError
+        If one is missing or another.
+    """
+    if not (folder / SUMS).is_file():
+        return
+    for line in (folder / SUMS).read_text("utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        file = folder / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise ModelError(
+                f"The model's file {file} is missing or damaged: it is not the one that its "
+                f"{SUMS} lists. Fetch it again."
+            )
 
 
 def first_line(error: Exception) -> str:

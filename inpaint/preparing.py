@@ -327,7 +327,8 @@ def _as_painted(request: Request) -> Prepared:
 
 def _found(picture: Picture, settings: Settings) -> Mask:
     groups = (picture.rgb(group=group) for group in range(picture.groups))
-    return np.logical_or.reduce([damage.find(rgb, settings.sensitivity) for rgb in groups])
+    found = [damage.find(rgb, settings.sensitivity) for rgb in groups]
+    return np.asarray(np.any(found, axis=0))
 
 
 def _repaired(request: Request) -> Prepared:

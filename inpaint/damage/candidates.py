@@ -49,12 +49,8 @@ class Candidates:
         score = np.full(len(self.contrast), weights["bias"])
         for name, weight in weights.items():
             if name != "bias":
-                score += weight * self.feature(name)
+                score += weight * product(self.features, name)
         return score
-
-    def feature(self, name: str) -> NDArray[np.float64]:
-        """Return a feature, or a product of features, (N,)."""
-        return np.asarray(np.prod([self.features[part] for part in name.split("*")], axis=0))
 
     def centres(self) -> NDArray[np.float64]:
         """Return (N, 2): how far down and across each lies, in [0, 1]."""
@@ -84,6 +80,11 @@ class Candidates:
         joined = np.zeros(count, bool)
         joined[label[reached & (seeds > 0)]] = True
         return np.asarray(joined[label])
+
+
+def product(features: dict[str, NDArray[np.float64]], name: str) -> NDArray[np.float64]:
+    """Return a feature, or a product of features such as "size*tone", (N,)."""
+    return np.asarray(np.prod([features[part] for part in name.split("*")], axis=0))
 
 
 def components(

@@ -30,8 +30,11 @@ SIDE = 3
 """Pixels from the middle of a line to where its sides are seen."""
 
 
-def lines(rgb: Light) -> Iterator[Candidates]:
-    """Yield the bright, then the dark lines of (h, w, 3) in [0, 1], as candidates."""
+def lines(rgb: Light, odds: Light) -> Iterator[Candidates]:
+    """Yield the bright, then the dark lines of (h, w, 3) in [0, 1], as candidates.
+
+    odds: (h, w), what the network says of each pixel.
+    """
     light = rgb @ LUMA
     hue = rgb - light[..., None]
     responses, angles = _line_responses(light)
@@ -70,6 +73,7 @@ def lines(rgb: Light) -> Iterator[Candidates]:
             "hues": np.log(mean(np.abs(hue[near[0]] - hue[near[1]]).max(1)) + 0.01),
             "busy": np.log(mean(around[at]) + 0.001),
             "dark": np.full(len(length), float(sign)),
+            "odds": mean(odds[at]),
             **relations(rows, columns, owner, tone.shape),
         }
         ground = opened if sign == 0 else 1 - opened

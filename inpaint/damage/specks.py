@@ -23,8 +23,11 @@ WHOLE = 0.85
 """Least share of the pixels around a speck that are darker than it."""
 
 
-def specks(rgb: Light) -> Iterator[Candidates]:
-    """Yield the bright, then the dark specks of (h, w, 3) in [0, 1], as candidates."""
+def specks(rgb: Light, odds: Light) -> Iterator[Candidates]:
+    """Yield the bright, then the dark specks of (h, w, 3) in [0, 1], as candidates.
+
+    odds: (h, w), what the network says of each pixel.
+    """
     light = rgb @ LUMA
     colour = np.abs(rgb - light[..., None]).max(2)
     closed = cv2.morphologyEx(light, cv2.MORPH_CLOSE, disc(4))
@@ -63,6 +66,7 @@ def specks(rgb: Light) -> Iterator[Candidates]:
             "busy": np.log(mean(around[at]) + 0.002),
             "alone": np.log(mean.count / mean(crowd[at]).clip(1)),
             "dark": np.full(len(length), float(sign)),
+            "odds": mean(odds[at]),
         }
         base = opened if sign == 0 else closed
         yield Candidates(features, rows, columns, owner, contrast, standing, base, sign == 1)

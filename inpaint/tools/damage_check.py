@@ -87,10 +87,10 @@ def measure(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    files, clean = _clean(find(folder), sensitivity)
+    files, row = _clean(find(folder), sensitivity)
     if not files:
         raise ValueError(f"No picture in {folder} can be read.")
-    rows = [clean]
+    rows = [row]
     for place, kind in enumerate(KINDS):
         order = np.random.default_rng([seed, *kind.encode()]).permutation(len(files))
         cases = []

@@ -200,8 +200,12 @@ def damaged(rgb: Rgb, kind: str, rng: np.random.Generator) -> tuple[Rgb, Mask]:
     """Draw one kind of damage on (H, W, 3) pixels; return them and the mask of what is covered."""
     height, width = rgb.shape[:2]
     opacity, colour = KINDS[kind]((width, height), rng)
-    mixed = rgb + opacity[..., None] * (255 * colour.astype(np.float32) - rgb)
-    return _bytes(mixed), opacity >= COVERS
+    return mixed(rgb, opacity, colour), opacity >= COVERS
+
+
+def mixed(rgb: Rgb, opacity: Layer, colour: Points) -> Rgb:
+    """Lay a colour, (3,) in [0, 1], over (H, W, 3) pixels as opaque as (H, W) says."""
+    return _bytes(rgb + opacity[..., None] * (255 * colour.astype(np.float32) - rgb))
 
 
 def photograph(path: Path, longest: int = 1024) -> Rgb:

@@ -1,14 +1,18 @@
 """Fit the weights by which `inpaint.damage` tells damage from content.
 
 Logistic regression of what its filters propose on photographs, without and with drawn damage.
-`python -m inpaint.tools.damage_fit FOLDER` prints the weights.
+`python -m inpaint.tools.damage_fit FOLDER` prints the weights; the photographs are others than
+those that the network was trained on, which it knows too well.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,16 +20,19 @@ from numpy.typing import NDArray
 
 from inpaint import damage, masks
 from inpaint.damage import Kind
+from inpaint.damage.candidates import Candidates, product
+from inpaint.damage.network import log_odds
 from inpaint.tools.crops import find
-from inpaint.tools.damage_draw import LOOKS, damaged, dress, photograph
+from inpaint.tools.damage_draw import LOOKS, Mask, Rgb, damaged, dress, photograph
 
+DRAWN = (("scratch", "film", "fold"), ("crack",), ("dust",))
+"""Damage that is drawn on a photograph, one of each group in turn."""
 TRAINED_ON = {
     "lines": ("scratch", "film", "crack", "fold"),
-    "cracks": ("crack",),
+    "cracks": ("scratch", "crack"),
     "dust": ("dust",),
 }
-"""Kinds of damage that are drawn to fit what is looked for."""
-PHOTOGRAPHS = 240
+"""Of which of it each kind that is looked for learns."""
 HIT = 0.6
 """Least share of a candidate's pixels that lie on damage."""
 CLEAN_COUNTS = 3.0
@@ -38,34 +45,66 @@ PRIOR = 1e-3
 Values = NDArray[np.float64]
 
 
-def gather(
-    folder: Path, sought: Kind, kinds: tuple[str, ...], count: int, seed: int = 0
-) -> tuple[list[str], Values, Values, Values]:
-    """Collect all candidates of clean photographs and, where damage was drawn, those that hit it.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Candidates of many photographs.
 
-    Returns the features' names, the features (N, F), labels (N,) and sizes in pixels (N,).
+    Attributes
+    ----------
+    damage : (N,) str
+        What was drawn on the photograph; "" for none.
+    features : dict
+        Name to (N,) values.
+    hits : (N,) float
+        Share of the candidate's pixels that lie on damage.
+    sizes : (N,) float
+        In pixels.
     """
-    files = find(folder)
-    order = np.random.default_rng(seed).permutation(len(files))[:count]
-    names = [name for name in sought.weights if name != "bias"]
-    features, labels, sizes = [], [], []
-    for turn, index in enumerate(order):
-        rng = np.random.default_rng([seed, turn])
-        clean = dress(photograph(files[index]), LOOKS[turn % len(LOOKS)], rng)
-        kind = kinds[turn // len(LOOKS) % len(kinds)]
-        drawn, truth = damaged(clean, kind, rng)
-        for pixels, is_damage in ((clean, False), (drawn, True)):
+
+    damage: NDArray[np.str_]
+    features: dict[str, Values]
+    hits: Values
+    sizes: Values
+
+
+def gather(
+    files: list[Path], propose: Callable[..., Iterator[Candidates]], levels: int
+) -> Gathered:
+    """Collect all that is proposed on photographs as they are, and with damage drawn on them."""
+    parts: list[tuple[NDArray[Any], dict[str, Values], NDArray[Any], NDArray[Any]]] = []
+    for turn, file in enumerate(files):
+        for kind, pixels, truth in _cases(photograph(file), turn):
             near = masks.grow(truth, 2).astype(np.float32)
-            for level in islice(damage.levels(pixels), sought.levels):
+            for level in islice(damage.levels(pixels), levels):
                 shown = cv2.resize(near, level.shape[1::-1], interpolation=cv2.INTER_AREA)
-                for found in sought.propose(level):
+                for found in propose(level, log_odds(level)):
                     size = np.bincount(found.owner)
                     hit = np.bincount(found.owner, shown[found.rows, found.columns]) / size
-                    kept = (hit >= HIT) | (not is_damage)
-                    features.append(np.stack([found.feature(n) for n in names], 1)[kept])
-                    labels.append(np.full(kept.sum(), float(is_damage)))
-                    sizes.append(size[kept].astype(float))
-    return names, np.concatenate(features), np.concatenate(labels), np.concatenate(sizes)
+                    parts.append((np.full(len(size), kind), found.features, hit, size))
+    kinds, features, hits, sizes = zip(*parts, strict=True)
+    named = {name: np.concatenate([part[name] for part in features]) for name in features[0]}
+    return Gathered(np.concatenate(kinds), named, np.concatenate(hits), np.concatenate(sizes))
+
+
+def _cases(clean: Rgb, turn: int) -> Iterator[tuple[str, Rgb, Mask]]:
+    """Yield a photograph as it is, and in a look of its turn with one kind of each group drawn."""
+    yield "", clean, np.zeros(clean.shape[:2], bool)
+    rng = np.random.default_rng([7, turn])
+    dressed = dress(clean, LOOKS[turn % len(LOOKS)], rng)
+    for group in DRAWN:
+        kind = group[turn // len(LOOKS) % len(group)]
+        yield kind, *damaged(dressed, kind, rng)
+
+
+def weights(gathered: Gathered, sought: Kind) -> dict[str, float]:
+    """Fit the weights of what is looked for."""
+    names = [name for name in sought.weights if name != "bias"]
+    x = np.stack([product(gathered.features, name) for name in names], 1)
+    clean = gathered.damage == ""
+    hit = np.isin(gathered.damage, TRAINED_ON[sought.name]) & (gathered.hits >= HIT)
+    labels, kept = hit.astype(float), clean | hit
+    found = fit(x[kept], labels[kept], counts(labels[kept], gathered.sizes[kept]))
+    return dict(zip([*names, "bias"], found.tolist(), strict=True))
 
 
 def fit(features: Values, labels: Values, counts: Values) -> Values:
@@ -91,14 +130,13 @@ def counts(labels: Values, sizes: Values) -> Values:
 
 def main(folder: Path) -> None:
     """Fit and print the weights of everything that is looked for."""
+    files, gathered = find(folder), {}
     for sought in damage.KINDS:
-        names, features, labels, sizes = gather(
-            folder, sought, TRAINED_ON[sought.name], PHOTOGRAPHS
-        )
-        weights = fit(features, labels, counts(labels, sizes))
+        if sought.propose not in gathered:
+            gathered[sought.propose] = gather(files, sought.propose, sought.levels)
         print(f"{sought.name}: {{")
-        for feature, weight in zip([*names, "bias"], weights, strict=True):
-            print(f'    "{feature}": {weight:.2f},')
+        for name, weight in weights(gathered[sought.propose], sought).items():
+            print(f'    "{name}": {weight:.2f},')
         print("}")
 
 

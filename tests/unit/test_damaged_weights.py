@@ -9,7 +9,7 @@ import torch
 from models import conditional
 from safetensors.torch import load_file, save_file
 
-from inpaint import catalog
+from inpaint import catalog, models
 from inpaint.devices import pick
 from inpaint.models import MODELS, ModelError
 
@@ -49,7 +49,7 @@ def copied(name, tmp_path):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_file_of_a_shipped_model_is_listed(name, tmp_path):
     folder = copied(name, tmp_path)
-    listed = {line.split("  ")[1] for line in (folder / catalog.SUMS).read_text().splitlines()}
+    listed = {line.split("  ")[1] for line in (folder / models.SUMS).read_text().splitlines()}
     files = [file for file in folder.rglob("*") if file.suffix in (".json", ".safetensors")]
     assert listed == {file.relative_to(folder).as_posix() for file in files}
     catalog.load(str(folder), CPU)
