@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpaint import masks
+from inpaint import masks, pictures
 from inpaint.pictures import Picture, georeference
 from inpaint.regions import Box
 from inpaint.scales import spread
@@ -51,7 +50,7 @@ def laid(
     ValueError
         If nothing of it lies on the picture.
     """
-    opacity = _opacity(guide)
+    opacity = guide.opacity()
     if guide.size == picture.size and opacity.all() and not at:
         rgb, mask = guide.rgb(), painted
         if mask is None:
@@ -60,7 +59,6 @@ def laid(
             raise ValueError("The second picture shows nothing new: paint on it, or give a mask.")
         return _with(picture, rgb, mask.astype(np.float32)), mask, False
     left, top, right, bottom = _box(picture, guide, painted, at)
-    size = right - left, bottom - top
     x0, y0, x1, y1 = (
         max(left, 0),
         max(top, 0),
@@ -69,15 +67,14 @@ def laid(
     )
     if x0 >= x1 or y0 >= y1:
         raise ValueError("The second picture lies outside of the first: choose another place.")
-    part = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-    layer = np.zeros((*picture.size[::-1], 3), np.float32)
-    share = np.zeros(picture.size[::-1], np.float32)
-    layer[y0:y1, x0:x1] = _resized(guide.rgb(), size)[part]
-    share[y0:y1, x0:x1] = _resized(opacity, size)[part]
+    layer = np.zeros((*picture.size[::-1], 4), np.float32)
+    part = pictures.resampled(guide, (left, top, right, bottom), (x0, y0, x1, y1))
+    layer[y0:y1, x0:x1] = part
+    share = layer[..., 3]
     mask = share >= 0.5
     if not mask.any():
         raise ValueError("The second picture is wholly transparent: choose another.")
-    return _with(picture, layer, share), mask, bool(opacity.all())
+    return _with(picture, layer[..., :3], share), mask, bool(opacity.all())
 
 
 def _box(picture: Picture, guide: Picture, painted: Mask | None, at: str) -> Box:
@@ -98,18 +95,6 @@ def _box(picture: Picture, guide: Picture, painted: Mask | None, at: str) -> Box
     width, height = (max(1, round(side * scale)) for side in guide.size)
     x, y = (room[0] + room[2] - width) // 2, (room[1] + room[3] - height) // 2
     return x, y, x + width, y + height
-
-
-def _opacity(picture: Picture) -> NDArray[np.float32]:
-    if picture.alpha is None:
-        return np.ones(picture.size[::-1], np.float32)
-    return picture.alpha.astype(np.float32) / np.float32(picture.maximum)
-
-
-def _resized(array: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    larger = size[0] > array.shape[1]
-    method = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
-    return np.asarray(cv2.resize(array, size, interpolation=method).clip(0, 1))
 
 
 def _with(picture: Picture, rgb: RGB, share: NDArray[np.float32]) -> Picture:
@@ -149,10 +134,11 @@ def blended(picture: Picture, guided: Picture, mask: Mask) -> Picture:
 def recoloured(picture: Picture, style: Picture) -> Picture:
     """Give a picture the colours of another: the mean and covariance of its RGB values.
 
-    The linear map that moves the values least (Pitié & Kokaram 2007).
+    The linear map that moves the values least (Pitié & Kokaram 2007). What the other hides in
+    transparent pixels does not count.
     """
-    rgb = picture.rgb()
-    ours, theirs = (image.reshape(-1, 3).astype(np.float64) for image in (rgb, style.rgb()))
+    rgb, others = picture.rgb(), style.rgb()[~masks.from_alpha(style)]
+    ours, theirs = (values.reshape(-1, 3).astype(np.float64) for values in (rgb, others))
     a, b = (np.cov(values.T, bias=True) + 1e-6 * np.eye(3) for values in (ours, theirs))
     root = _root(a)
     inverse = np.linalg.inv(root)
@@ -171,12 +157,19 @@ def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fitted(picture: Picture, side: int) -> Picture:
-    """Shrink a picture until its longer side is at most `side` pixels; alpha is left out."""
+    """Shrink a picture until its longer side is at most `side` pixels."""
     width, height = picture.size
     scale = side / max(width, height)
-    if scale >= 1 and picture.alpha is None:
+    if scale >= 1:
         return picture
-    size = (max(1, round(width * min(scale, 1))), max(1, round(height * min(scale, 1))))
-    pixels = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    alpha = None
+    if picture.alpha is None:
+        pixels = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA)
+    else:
+        whole = (0, 0, *size)
+        layer = pictures.resampled(picture, whole, whole)
+        pixels = np.rint(picture.native(layer[..., :3])).astype(picture.pixels.dtype)
+        alpha = np.rint(layer[..., 3] * picture.maximum).astype(picture.pixels.dtype)
     exif = georeference.moved(picture.exif, (size[0] / width, size[1] / height))
-    return replace(picture, pixels=pixels.reshape(size[1], size[0], -1), alpha=None, exif=exif)
+    return replace(picture, pixels=pixels.reshape(size[1], size[0], -1), alpha=alpha, exif=exif)

@@ -364,7 +364,7 @@ def _created(request: Request) -> Prepared:
     """Make the whole anew, or a painted part; a whole is of a size that can be made."""
     if request.painted is not None:
         return _painted_over(request)
-    picture = guides.fitted(request.picture, LARGEST_MADE)
+    picture = replace(guides.fitted(request.picture, LARGEST_MADE), alpha=None)
     mask, note = np.ones(picture.size[::-1], bool), _shrunk(request.picture, picture)
     if request.settings.strength == 1:  # nothing stays where it was
         exif = georeference.without(picture.exif)
@@ -383,7 +383,10 @@ def _restyled(request: Request) -> Prepared:
     prepared = _created(request)
     if request.guide is None:
         return prepared
-    start = guides.recoloured(prepared.picture, guides.fitted(request.guide, LARGEST_MADE))
+    style = guides.fitted(request.guide, LARGEST_MADE)
+    if masks.from_alpha(style).all():
+        raise ValueError("The second picture is wholly transparent: choose another.")
+    start = guides.recoloured(prepared.picture, style)
     return replace(prepared, start=start)
 
 
@@ -409,7 +412,9 @@ def _from_this(filler: Filler, request: Request) -> Filler:
 def _from_the_style(filler: Filler, request: Request) -> Filler:
     if request.guide is None:
         return filler
-    return sources.from_picture(filler, _tensor(guides.fitted(request.guide, LARGEST_MADE)))
+    style = guides.fitted(request.guide, LARGEST_MADE)
+    hidden = torch.from_numpy(masks.from_alpha(style))[None, None].float()
+    return sources.from_picture(filler, _tensor(style), hidden)
 
 
 def _tensor(picture: Picture) -> Tensor:

@@ -99,6 +99,12 @@ class Picture:
             return np.asarray((1 - part[..., :3]) * (1 - part[..., 3:]))
         return np.repeat(part, 3, axis=2) if part.shape[2] == 1 else part
 
+    def opacity(self) -> np.ndarray:
+        """Return alpha as (H, W) float32 in [0, 1]; 1 where there is none."""
+        if self.alpha is None:
+            return np.ones(self.size[::-1], np.float32)
+        return self.alpha.astype(np.float32) / np.float32(self.maximum)
+
     def native(self, rgb: np.ndarray) -> np.ndarray:
         """Turn (h, w, 3) RGB in [0, 1] into float32 (h, w, C) in the picture's own units.
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from inpaint import guides
+from inpaint import edit, guides, masks, pictures
+from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 
 RNG = np.random.default_rng(0)
@@ -152,3 +153,42 @@ def test_fitted(size, wanted):
     picture = Picture(np.zeros((size[1], size[0], 1), np.uint8))
     assert guides.fitted(picture, 30).size == wanted
     assert guides.fitted(picture, 30).pixels.shape[2] == 1
+
+
+# Hidden colours
+
+
+def disc(side=60, radius=25):
+    """A white disc on transparent ground, which hides black."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    inside = (np.hypot(x, y) <= radius).astype(np.uint8) * 255
+    return Picture(np.repeat(inside[..., None], 3, axis=2), inside)
+
+
+@pytest.mark.parametrize("at", ["3,3,23,23", "3,3", "-20,-9,130,70"])
+def test_a_resized_object_has_no_halo_of_what_it_hides(at):
+    white = Picture(np.full((64, 64, 3), 255, np.uint8))
+    laid, mask, _ = guides.laid(white, disc(), None, at)
+    assert (laid.pixels == 255).all() and mask.any()
+
+
+def test_a_pasted_picture_has_no_halo_of_what_it_hides(tmp_path):
+    pictures.write(disc(), tmp_path / "disc.png")
+    paste = Stroke("paste", points=((3.3, 4), (27, 26)), path=str(tmp_path / "disc.png"))
+    white = np.full((40, 40, 3), 255, np.uint8)
+    assert (masks.paint(Strokes((40, 40), (paste,)), white) == 255).all()
+
+
+def test_only_what_a_style_shows_counts():
+    shown = RNG.integers(120, 200, (50, 50, 3), np.uint8)
+    alpha = np.full((50, 50), 255, np.uint8)
+    alpha[:, 25:] = 0
+    hiding = Picture(np.where(alpha[..., None] > 0, shown, 0), alpha)
+    of_it = guides.recoloured(PICTURE, hiding).pixels
+    assert np.array_equal(of_it, guides.recoloured(PICTURE, Picture(shown[:, :25])).pixels)
+    small = guides.fitted(hiding, 17)
+    assert small.pixels[~masks.from_alpha(small)].min() > 110
+    result = edit(PIXELS, task="restyle", guide=hiding, model="self", steps=2, strength=1)
+    assert result.picture.pixels.min() > 100
+    with pytest.raises(ValueError, match="wholly transparent"):
+        edit(PIXELS, task="restyle", guide=Picture(shown, 0 * alpha), model="self")
