@@ -31,8 +31,8 @@ def laid(
     Parameters
     ----------
     picture, guide : Picture
-        A guide of the picture's size, without transparency, is a painted copy of it. Any other is
-        an object to be pasted, its transparent pixels left out.
+        A guide is a painted copy as `painted_on` says. Any other is an object to be pasted, its
+        transparent pixels left out.
     painted : array or None
         (H, W) bool: of a copy, what is taken over, by default where it differs; of an object, what
         it is fitted into, by default the middle half of the picture.
@@ -50,14 +50,12 @@ def laid(
     ValueError
         If nothing of it lies on the picture.
     """
-    opacity = guide.opacity()
-    if guide.size == picture.size and opacity.all() and not at:
-        rgb, mask = guide.rgb(), painted
-        if mask is None:
-            mask = np.abs(rgb - picture.rgb()).max(axis=2) > VISIBLE
+    found = None if at else painted_on(guide, picture, VISIBLE)
+    if found is not None:
+        mask = found if painted is None else painted
         if not mask.any():
             raise ValueError("The second picture shows nothing new: paint on it, or give a mask.")
-        return _with(picture, rgb, mask.astype(np.float32)), mask, False
+        return _with(picture, guide.rgb(), mask.astype(np.float32)), mask, False
     left, top, right, bottom = _box(picture, guide, painted, at)
     x0, y0, x1, y1 = (
         max(left, 0),
@@ -74,7 +72,29 @@ def laid(
     mask = share >= 0.5
     if not mask.any():
         raise ValueError("The second picture is wholly transparent: choose another.")
-    return _with(picture, layer[..., :3], share), mask, bool(opacity.all())
+    return _with(picture, layer[..., :3], share), mask, bool(guide.opacity().all())
+
+
+def painted_on(guide: Picture, picture: Picture, least: float) -> Mask | None:
+    """Find what was painted on a copy of a picture.
+
+    A guide of its size that is nowhere more transparent is a copy.
+
+    Returns
+    -------
+    array or None
+        (H, W) bool: where what is seen differs by more than `least`, of 1, in colour, or in opacity
+        if the guide has any transparency itself. None if the guide is no copy.
+    """
+    if guide.size != picture.size:
+        return None
+    opacity, own = guide.opacity(), picture.opacity()
+    if (opacity < own).any():
+        return None
+    differs = np.abs(guide.rgb() - picture.rgb()).max(axis=2) > least
+    if opacity.min() == 1:  # what was saved without transparency: it was not painted all over
+        return np.asarray(differs)
+    return np.asarray((differs & (opacity > 0)) | (opacity - own > least))
 
 
 def _box(picture: Picture, guide: Picture, painted: Mask | None, at: str) -> Box:

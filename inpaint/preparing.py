@@ -240,18 +240,16 @@ def strokes(guide: Picture, picture: Picture) -> tuple[NDArray[np.float32], Mask
     Returns
     -------
     colours, painted
-        (H, W, 3) in [0, 1], and (H, W) bool: where the guide is opaque, or, without transparency,
-        where it is not the picture.
+        (H, W, 3) in [0, 1], and (H, W) bool: where the guide is opaque, or, of a copy of the
+        picture, where it was painted on.
     """
     if guide.size != picture.size:
         raise ValueError(
             f"The colours have {guide.size[0]} × {guide.size[1]} pixels and the picture "
             f"{picture.size[0]} × {picture.size[1]}; give them the same size."
         )
-    colours = guide.rgb()
-    if guide.alpha is not None and (guide.alpha < guide.maximum).any():
-        return colours, guide.alpha > guide.maximum // 2
-    return colours, np.abs(colours - picture.rgb()).max(axis=2) > STROKE / 255
+    painted = guides.painted_on(guide, picture, STROKE / 255)
+    return guide.rgb(), ~masks.from_alpha(guide) if painted is None else painted
 
 
 def _colourer(own: Filler, request: Request) -> Filler:

@@ -52,4 +52,4 @@ def _between(pixels: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:
     after -= first
     after *= share
     after += first
-    return after
+    return np.asarray(after)

@@ -6,6 +6,7 @@ import pytest
 from inpaint import edit, guides, masks, pictures
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
+from inpaint.preparing import strokes
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 60, 3), np.uint8)
@@ -153,6 +154,27 @@ def test_fitted(size, wanted):
     picture = Picture(np.zeros((size[1], size[0], 1), np.uint8))
     assert guides.fitted(picture, 30).size == wanted
     assert guides.fitted(picture, 30).pixels.shape[2] == 1
+
+
+@pytest.mark.parametrize("wide", [1, 257])
+def test_a_painted_copy_of_a_picture_with_transparency_is_a_copy(wide):
+    alpha = np.full((40, 60), 255, np.uint8)
+    alpha[:8, :8], alpha[8] = 0, 128
+    copy, own = PIXELS.copy(), Picture(PIXELS, alpha)
+    copy[10:20, 30:40] = 255 - copy[10:20, 30:40]
+    copy[10:20, 30:40, 0] = (PIXELS[10:20, 30:40, 0].astype(int) + 100) % 256
+    copy[:4, :8] = 255 - PIXELS[:4, :8]  # not seen
+    kind = np.uint8 if wide == 1 else np.uint16
+    wanted = np.zeros((40, 60), bool)
+    wanted[10:20, 30:40] = True
+    guide = Picture(copy.astype(kind) * kind(wide), alpha.astype(kind) * kind(wide))
+    _, mask, cut = guides.laid(own, guide, None, "")
+    assert np.array_equal(mask, wanted) and not cut
+    colours, painted = strokes(guide, own)
+    assert np.array_equal(painted, wanted) and colours[15, 35] == pytest.approx(copy[15, 35] / 255)
+    wanted[2, 2] = guide.alpha[2, 2] = 255 * wide  # painted where nothing was
+    assert np.array_equal(guides.laid(own, guide, None, "")[1], wanted)
+    assert np.array_equal(guides.laid(own, Picture(PIXELS[::-1]), None, "")[1].any(1), [True] * 40)
 
 
 # Hidden colours
