@@ -66,7 +66,8 @@ def edit(
         What to edit; it is not changed.
     mask : path, PIL image, array, Strokes or None
         White or True = repaint; another size than the picture's is resized. None takes the
-        picture's transparent pixels, and makes them opaque. Some tasks need no mask.
+        picture's transparent pixels. Some tasks need no mask. Transparent pixels that are filled
+        become opaque.
     guide : as picture
         A second picture, for the tasks that take one.
     device : str
@@ -98,10 +99,7 @@ def edit(
     prepared, row = PREPARE[wanted.task].prepare(request), PREPARE[wanted.task]
     if prepared.picture.size != original.size:
         pictures.check_size(prepared.picture.size, max_pixels)
-    # A transparent pixel has no colour to blend with: it is replaced whole.
-    holes = request.painted if mask is None and TASKS[wanted.task].mask == "needed" else None
-    bare = prepared.bare if holes is None else holes
-    work = _Work(request, prepared, bare, chosen, progress)
+    work = _Work(request, prepared, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
     deaf = not work.reads and (wanted.prompt or wanted.negative)
@@ -133,7 +131,7 @@ def edit(
             prepared.picture,
             patches,
             {**story, "settings": {**story["settings"], "seed": seed, "candidates": 1}},
-            opaque=holes is not None,
+            opaque=prepared.opaque,
         )
         for seed, patches in zip(seeds, made, strict=False)
     ]
@@ -202,12 +200,11 @@ class _Work:
         self,
         request: Request,
         prepared: Prepared,
-        bare: Mask | None,
         chosen: devices.Device,
         progress: Progress,
     ) -> None:
         self.request, self.settings = request, request.settings
-        self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, bare
+        self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, prepared.bare
         self.start = prepared.start or prepared.picture
         self.restores = TASKS[self.settings.task].restores
         self.progress = progress

@@ -118,10 +118,15 @@ def _box(picture: Picture, guide: Picture, painted: Mask | None, at: str) -> Box
 
 
 def _with(picture: Picture, rgb: RGB, share: NDArray[np.float32]) -> Picture:
-    """Mix (H, W, 3) in [0, 1] into a picture; where the share is 0 it keeps its bytes."""
+    """Lay (H, W, 3) in [0, 1] over a picture; where the share is 0 it keeps its bytes.
+
+    What the picture hides in transparent pixels does not show through.
+    """
     pixels = picture.pixels.copy()
     there = share > 0
     part = share[there, None]
+    if picture.alpha is not None:
+        part = part / (part + (1 - part) * picture.opacity()[there, None])
     mixed = part * picture.native(rgb[there][None])[0] + (1 - part) * pixels[there]
     pixels[there] = np.rint(mixed).clip(0, picture.maximum).astype(pixels.dtype)
     return replace(picture, pixels=pixels)
@@ -143,7 +148,7 @@ def blended(picture: Picture, guided: Picture, mask: Mask) -> Picture:
     Its gradients stay: seamless cloning (Pérez et al. 2003), with the membrane of the error at its
     border in place of a Poisson solver.
     """
-    rim = mask & ~masks.shrink(mask, 1)
+    rim = mask & ~masks.shrink(mask, 1) & ~masks.from_alpha(picture)
     before, after = picture.rgb(), guided.rgb()
     error = torch.from_numpy(np.where(rim[..., None], before - after, 0)).permute(2, 0, 1)[None]
     unknown = torch.from_numpy(~rim)[None, None].float()

@@ -81,6 +81,8 @@ class Prepared:
         (H, W) bool: where pixels may change.
     bare : array or None
         (H, W) bool: where there is nothing to blend with, so that pixels are replaced whole.
+    opaque : array or None
+        (H, W) bool: where what is filled covers transparent ground, and becomes opaque.
     start : Picture or None
         What to start from where the strength is below 1; None for `picture`.
     note : str
@@ -90,6 +92,7 @@ class Prepared:
     picture: Picture
     mask: Mask
     bare: Mask | None = None
+    opaque: Mask | None = None
     start: Picture | None = None
     note: str = ""
 
@@ -119,7 +122,21 @@ class Preparation:
 def _painted_over(request: Request) -> Prepared:
     """Take in the rim of what was painted over: a trace of it left outside would be continued."""
     assert request.painted is not None
-    return Prepared(request.picture, masks.grow(request.painted, request.settings.grow))
+    return _covering(request, request.painted)
+
+
+def _covering(request: Request, painted: Mask, start: Picture | None = None) -> Prepared:
+    """Fill what is painted and its rim; what is transparent under the paint becomes opaque.
+
+    A transparent pixel has no colour to blend with: it is replaced whole.
+    """
+    picture, grow = request.picture, request.settings.grow
+    mask, clear = masks.grow(painted, grow), masks.from_alpha(picture)
+    bare = painted & clear
+    if not bare.any():
+        return Prepared(picture, mask, start=start)
+    opaque = masks.grow(bare, grow) & (painted | ~clear)  # with the soft edge of the hole
+    return Prepared(picture, mask, bare=bare, opaque=opaque, start=start)
 
 
 def _extended(request: Request) -> Prepared:
@@ -328,7 +345,7 @@ def _found(picture: Picture, settings: Settings) -> Mask:
 
 
 def _repaired(request: Request) -> Prepared:
-    prepared = _painted_over(request)
+    prepared = replace(_painted_over(request), bare=None, opaque=None)  # damage is no hole
     note = "Nothing to repair was found; raise the sensitivity or paint over the damage."
     return prepared if prepared.mask.any() else replace(prepared, note=note)
 
@@ -344,7 +361,7 @@ def _replaced(request: Request) -> Prepared:
     start, mask, rectangle = guides.laid(picture, request.guide, request.painted, settings.at)
     if rectangle:
         start = guides.blended(picture, start, mask)
-    return Prepared(picture, masks.grow(mask, settings.grow), start=start)
+    return _covering(request, mask, start)
 
 
 def _with_the_guide(filler: Filler, request: Request) -> Filler:

@@ -90,12 +90,24 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to fill the holes; only what differs from the original is stored."""
+    """One way to fill the holes; only what differs from the original is stored.
+
+    Attributes
+    ----------
+    original : Picture
+        What was filled.
+    patches : tuple of Patch
+        What it was filled with.
+    recipe : dict
+        How to make it again.
+    opaque : array or None
+        (H, W) bool: where the patches make it opaque.
+    """
 
     original: Picture
     patches: tuple[Patch, ...]
     recipe: dict[str, Any]
-    opaque: bool = False
+    opaque: Mask | None = None
 
     def picture(self) -> Picture:
         """Return the whole picture with this fill in it."""
@@ -103,9 +115,10 @@ class Candidate:
         alpha = None if self.original.alpha is None else self.original.alpha.copy()
         for patch in self.patches:
             patch.region.paste(pixels, patch.pixels, patch.alpha)
-            if alpha is not None and self.opaque:
+            if alpha is not None and self.opaque is not None:
                 solid = np.full((*patch.alpha.shape, 1), self.original.maximum, np.float32)
-                patch.region.paste(alpha[..., None], solid, patch.alpha)
+                share = patch.alpha * patch.region.crop_array(self.opaque)
+                patch.region.paste(alpha[..., None], solid, share)
         return replace(self.original, pixels=pixels, alpha=alpha)
 
     def encode(self, format: str, *, with_recipe: bool = True) -> bytes:

@@ -177,6 +177,32 @@ def test_a_painted_copy_of_a_picture_with_transparency_is_a_copy(wide):
     assert np.array_equal(guides.laid(own, Picture(PIXELS[::-1]), None, "")[1].any(1), [True] * 40)
 
 
+@pytest.mark.parametrize("wide", [1, 257])
+def test_what_is_pasted_on_transparent_ground_shows(wide):
+    kind = np.uint8 if wide == 1 else np.uint16
+    alpha = np.full((40, 60), 255 * wide, kind)
+    alpha[:, 30:] = 0
+    pixels = np.where(alpha[..., None] > 0, PIXELS, 0).astype(kind) * kind(wide)
+    picture, thing = Picture(pixels, alpha), disc(16, 5)
+    thing.pixels[..., 1:] = 0
+    result = edit(picture, task="replace", guide=thing, at="36,12", model="self", steps=2, grow=1)
+    shown, kept = result.picture, ~result.mask
+    there = np.hypot(*(np.mgrid[:40, :60] - np.reshape([19.5, 43.5], (2, 1, 1)))) <= 5
+    assert (shown.alpha[there] == 255 * wide).all()
+    assert not shown.alpha[~there & (alpha == 0)].any()
+    assert shown.pixels[there].min(axis=0)[0] > 200 * wide, "no black of the ground shows through"
+    assert np.array_equal(shown.pixels[kept], pixels[kept])
+    assert np.array_equal(shown.alpha[kept], alpha[kept])
+
+
+def test_nothing_hidden_shows_through_the_soft_edge_of_an_object():
+    clear = Picture(np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8))
+    soft = Picture(np.full((9, 9, 3), 255, np.uint8), np.full((9, 9), 140, np.uint8))
+    laid, mask, _ = guides.laid(clear, soft, None, "5,5")
+    assert (laid.pixels[mask] == 255).all()
+    assert (guides.blended(clear, laid, mask).pixels[mask] == 255).all()
+
+
 # Hidden colours
 
 
