@@ -97,8 +97,6 @@ def edit(
     original = pictures.read(picture, max_pixels=max_pixels)
     request = _request(original, mask, guide, wanted, max_pixels)
     prepared, row = PREPARE[wanted.task].prepare(request), PREPARE[wanted.task]
-    if prepared.picture.size != original.size:
-        pictures.check_size(prepared.picture.size, max_pixels)
     work = _Work(request, prepared, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
@@ -381,7 +379,7 @@ def _request(
     painted, propose = _painted(mask, picture, task), PREPARE[settings.task].propose
     if painted is None and propose is not None:
         painted = propose(picture, settings)
-    return Request(picture, painted, second, settings)
+    return Request(picture, painted, second, settings, max_pixels)
 
 
 def _painted(mask: Any, picture: Picture, task: Task) -> Mask | None:

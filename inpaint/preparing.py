@@ -61,12 +61,15 @@ class Request:
         A second picture, for the tasks that take one.
     settings : Settings
         How.
+    max_pixels : int
+        Make no larger picture.
     """
 
     picture: Picture
     painted: Mask | None
     guide: Picture | None
     settings: Settings
+    max_pixels: int = pictures.MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +150,8 @@ def _extended(request: Request) -> Prepared:
         if settings.aspect:
             raise ValueError(f"The picture has the sides {settings.aspect} already.")
         raise ValueError("Say how far to extend: left, right, top or bottom in pixels, or aspect.")
+    width, height = picture.size
+    pictures.check_size((left + width + right, top + height + bottom), request.max_pixels)
     around = ((top, bottom), (left, right))
     # A smooth continuation of the edge, for samplers that start from what is there.
     pixels = np.pad(picture.pixels, (*around, (0, 0)), mode="edge")
@@ -172,7 +177,7 @@ def _enlarged(request: Request) -> Prepared:
     """Enlarge by Lanczos's filter, with exact means: what is shown wherever it is stopped."""
     picture, scale = _inkless(request.picture), request.settings.scale
     width, height = picture.size
-    pictures.check_size((width * scale, height * scale), pictures.MAX_PIXELS)
+    pictures.check_size((width * scale, height * scale), request.max_pixels)
     pixels = _by_lanczos(picture.pixels, scale, picture.maximum)
     alpha = picture.alpha
     if alpha is not None:
