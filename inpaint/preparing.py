@@ -161,7 +161,10 @@ def _extended(request: Request) -> Prepared:
     new = np.pad(np.zeros(picture.pixels.shape[:2], bool), around, constant_values=True)
     exif = georeference.moved(picture.exif, offset=(left, top))
     canvas = replace(picture, pixels=pixels, alpha=alpha, exif=exif)
-    return Prepared(canvas, masks.grow(new, settings.grow), bare=new)
+    sides_extended = (width, bool(left) + bool(right)), (height, bool(top) + bool(bottom))
+    depth = min(-(-side // count) for side, count in sides_extended if count)
+    # Of a narrow picture something is left, to continue.
+    return Prepared(canvas, masks.grow(new, min(settings.grow, depth - 1)), bare=new)
 
 
 def _everywhere(picture: Picture, painted: Mask | None, start: Picture | None = None) -> Prepared:

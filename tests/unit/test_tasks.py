@@ -81,6 +81,15 @@ def test_extend_lays_the_picture_on_a_larger_canvas():
     assert made.mask[:3].all() and made.mask[:, :6].all() and not made.mask[3:, 6:].any()
 
 
+@pytest.mark.parametrize("size", [(60, 6), (60, 5), (2, 40), (1, 1), (1, 7), (300, 2)])
+@pytest.mark.parametrize("settings", [{"left": 9, "right": 9, "top": 9, "bottom": 9}, {"right": 9}])
+@pytest.mark.parametrize("grow", [3, 256])
+def test_a_narrow_picture_is_extended(size, settings, grow):
+    narrow = np.full((size[1], size[0], 3), 90, np.uint8)
+    result = edit(narrow, task="extend", grow=grow, steps=1, device="cpu", **settings)
+    assert (~result.mask).any() and (result.picture.pixels == 90).all()
+
+
 @pytest.mark.parametrize(("aspect", "told"), [("", "how far"), ("25:21", "sides 25:21 already")])
 def test_extend_wants_to_know_how_far(aspect, told):
     wanted = Settings(task="extend", aspect=aspect)
