@@ -10,7 +10,15 @@ from inpaint.pictures.picture import EXTENSIONS, MAX_PIXELS, Picture, PictureErr
 from inpaint.pictures.provenance import has_manifest, marked
 from inpaint.pictures.reading import MAX_BYTES, embedded_text, read
 from inpaint.pictures.resampling import resampled
-from inpaint.pictures.writing import encode, format_of, loss, preview, save_format, write
+from inpaint.pictures.writing import (
+    check_sides,
+    encode,
+    format_of,
+    loss,
+    preview,
+    save_format,
+    write,
+)
 
 __all__ = [
     "EXTENSIONS",
@@ -18,6 +26,7 @@ __all__ = [
     "MAX_PIXELS",
     "Picture",
     "PictureError",
+    "check_sides",
     "check_size",
     "embedded_text",
     "encode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -157,7 +158,9 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
     extras: dict[str, Any] = {"raw": tags.get(259, 1) == 1}
     if 282 in tags and 283 in tags:
         scale = 2.54 if tags.get(296, 2) == 3 else 1.0
-        extras["dpi"] = (float(tags[282]) * scale, float(tags[283]) * scale)
+        dpi = (float(tags[282]) * scale, float(tags[283]) * scale)
+        if all(math.isfinite(dots) and dots > 0 for dots in dpi):
+            extras["dpi"] = dpi
     if isinstance(xmp := tags.get(700), bytes):
         extras["xmp"] = xmp
     icc = tags.get(34675)

@@ -655,3 +655,60 @@ def test_importing_costs_no_heavy_library():
     code = f"import sys, inpaint.pictures; print(*{heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# What a format has no room for
+
+
+@pytest.mark.parametrize("what", ["XMP", "EXIF", "comment"])
+@pytest.mark.parametrize("source", ["JPEG", "TIFF"])
+def test_what_no_segment_of_a_jpeg_holds_is_left_out_and_that_is_said(what, source):
+    picture = pictures.read(saved(RGB, source))
+    tags = Image.Exif()
+    tags[270] = "x" * 70_000
+    long = {
+        "XMP": {"xmp": b"<x>" + b" " * 64_300 + b"</x>"},
+        "EXIF": {},
+        "comment": {"comment": b"x" * 70_000},
+    }[what]
+    block = tags.tobytes().removeprefix(b"Exif\0\0") if what == "EXIF" else picture.exif
+    picture = dataclasses.replace(picture, exif=block, extras={**picture.extras, **long})
+    assert f"its {what}, which is too long" in pictures.loss(picture, "JPEG")
+    assert what not in pictures.loss(picture, "TIFF")
+    data = pictures.encode(pictures.marked(picture), "JPEG", text={"inpaint": "a recipe"})
+    again = pictures.read(data)
+    assert again.size == picture.size and again.exif in (None, picture.exif)
+    assert b"compositeWithTrainedAlgorithmicMedia" in again.extras["xmp"]
+    assert pictures.embedded_text(data) == {"inpaint": "a recipe"}
+    for format in ("PNG", "TIFF", "WEBP"):
+        assert pictures.read(pictures.encode(picture, format)).size == picture.size
+
+
+def test_a_turned_jpeg_stays_upright_without_its_exif():
+    picture = pictures.read(saved(RGB, "JPEG", exif=b"Exif\0\0" + exif(6)))
+    picture = dataclasses.replace(picture, exif=picture.exif + bytes(66_000))
+    assert pictures.read(pictures.encode(picture, "JPEG")).size == picture.size
+
+
+@pytest.mark.parametrize(
+    ("format", "size"), [("JPEG", (65501, 1)), ("WEBP", (1, 16384)), ("PNG", (65501, 1))]
+)
+def test_sides_beyond_a_format_are_refused_in_a_sentence(format, size):
+    picture = Picture(np.zeros((size[1], size[0], 3), np.uint8))
+    if format == "PNG":
+        assert pictures.read(pictures.encode(picture, format)).size == size
+        return
+    with pytest.raises(PictureError, match=rf"^A {format} is at most \d+ pixels .* PNG instead\.$"):
+        pictures.encode(picture, format)
+    with pytest.raises(PictureError, match="at most"):
+        pictures.check_sides(size, format)
+
+
+@pytest.mark.parametrize("rational", [(0, 0), (0, 1), (1, 0)])
+def test_a_tiff_of_no_resolution_is_saved(rational):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag in (282, 283):
+        tags.tagtype[tag], tags[tag] = 5, TiffImagePlugin.IFDRational(*rational)
+    picture = pictures.read(saved(RGB, "TIFF", tiffinfo=tags))
+    for format in ("TIFF", "PNG", "JPEG", "BMP", "WEBP"):
+        assert pictures.read(pictures.encode(picture, format)).size == picture.size
