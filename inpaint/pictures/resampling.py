@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from inpaint.pictures.picture import Picture
@@ -29,6 +28,8 @@ def resampled(picture: Picture, box: _Box, part: tuple[int, int, int, int]) -> n
     -------
     (h, w, 4) float32: RGB and opacity in [0, 1]; black where nothing is seen.
     """
+    import cv2
+
     spans = np.array([box[2] - box[0], box[3] - box[1]])
     opacity = picture.opacity()[..., None]
     pixels = np.concatenate([picture.rgb() * opacity, opacity], axis=2)
