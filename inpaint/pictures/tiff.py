@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from inpaint.pictures.metadata import directories, tags_fit, turn, upright
+from inpaint.pictures.metadata import directories, tags_fit, texts_kept, turn, upright
 from inpaint.pictures.picture import Picture, PictureError, check_size
 from inpaint.pictures.png import MAX_CHUNK, decode_cv2
 
@@ -172,7 +172,7 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
         exif.load(data)
         for tag in _LAYOUT & set(exif):
             del exif[tag]
-        block = exif.tobytes() if len(exif) else None
+        block = texts_kept(exif).tobytes() if len(exif) else None
     except Exception:  # metadata that nobody can parse must not cost the picture
         block = None
     return icc if isinstance(icc, bytes) else None, block, extras
@@ -229,7 +229,7 @@ def _add_exif(tags: ImageFileDirectory_v2, block: bytes) -> None:
     try:
         exif = Image.Exif()
         exif.load(block)
-        for tag, value in exif.items():
+        for tag, value in texts_kept(exif).items():
             if tag in (_EXIF, _GPS):
                 inner = dict(exif.get_ifd(tag))
                 inner.pop(_INTEROPERABILITY, None)  # a pointer to a directory left behind

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from inpaint import pictures
-from inpaint.pictures import Picture, PictureError
+from inpaint.pictures import Picture, PictureError, georeference, metadata
 
 LOSSLESS = ("PNG", "TIFF")
 RNG = np.random.default_rng(0)
@@ -712,3 +712,36 @@ def test_a_tiff_of_no_resolution_is_saved(rational):
     picture = pictures.read(saved(RGB, "TIFF", tiffinfo=tags))
     for format in ("TIFF", "PNG", "JPEG", "BMP", "WEBP"):
         assert pictures.read(pictures.encode(picture, format)).size == picture.size
+
+
+NAME = "Jörg Mülle, 東京".encode()
+"""Text in UTF-8, which TIFF's ASCII tags often hold."""
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("array", [RGB, SIXTEEN[3]])
+def test_texts_of_tiff_tags_keep_their_bytes(array, moved):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[315], tags[33432], tags.tagtype[65000] = NAME, "(c) plain", 2
+    tags[65000] = NAME
+    tags[33550] = (2.0, 2.0, 0.0)
+    picture = pictures.read(pictures.encode(pictures.read(array), "TIFF"))
+    first = saved(RGB, "TIFF", tiffinfo=tags)
+    picture = dataclasses.replace(picture, exif=pictures.read(first).exif)
+    if moved:
+        picture = dataclasses.replace(picture, exif=georeference.moved(picture.exif, offset=(1, 1)))
+    with Image.open(io.BytesIO(pictures.encode(picture, "TIFF"))) as image:
+        assert image.tag_v2[315].encode("latin-1") == NAME
+        assert image.tag_v2[65000].encode("latin-1") == NAME
+        assert image.tag_v2[33432] == "(c) plain"
+
+
+def test_texts_of_the_exif_directory_keep_their_bytes():
+    found = Image.Exif()
+    found[315] = found.get_ifd(0x8769)[0xA430] = metadata._AsStored(NAME.decode("latin-1"))
+    source = saved(RGB, "JPEG", exif=found)
+    data = pictures.encode(pictures.read(source), "TIFF")
+    again = pictures.read(pictures.encode(pictures.read(data), "TIFF"))
+    read = Image.Exif()
+    read.load(again.exif)
+    assert read[315].encode("latin-1") == read.get_ifd(0x8769)[0xA430].encode("latin-1") == NAME
