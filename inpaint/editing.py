@@ -226,7 +226,9 @@ class _Work:
     def candidates(self, seeds: list[int], device: devices.Device) -> list[tuple[Patch, ...]]:
         """Make as many candidates as the device takes at once, each as its patches."""
         self.device, loaded = device, load(self.settings.model, device)
-        self.dtype, filler = loaded.dtype, _filler(loaded, self.request)
+        self.dtype = loaded.dtype
+        fillers = [_filler(loaded, request) for request in self.request.groups()]
+        filler = fillers[0]  # all plan alike
         at_once = min(device.batch, filler.batch or device.batch)
         seeds = seeds[:at_once]
         each, arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)
@@ -245,12 +247,12 @@ class _Work:
             for some in _split(batch, max(1, at_once // len(seeds))):
                 jobs = [(region, k) for region in some for k in range(len(seeds))]
                 groups = []
-                for group in range(self.canvas.groups):
+                for group, own in enumerate(fillers):
                     windows = (self._window(canvases[k], region, group) for region, k in jobs)
                     groups.append(torch.cat(tuple(windows)))
                     if self.stopped:
                         continue
-                    groups[-1], finished = filler.fill(
+                    groups[-1], finished = own.fill(
                         groups[-1],
                         torch.cat([_hole(region, left) for region, _ in jobs]),
                         self.settings,

@@ -71,6 +71,13 @@ class Request:
     settings: Settings
     max_pixels: int = pictures.MAX_PIXELS
 
+    def groups(self) -> list[Request]:
+        """Make a request of each group of bands, whose noise, say, is its own."""
+        count = self.picture.groups
+        if count == 1:
+            return [self]
+        return [replace(self, picture=self.picture.group(number)) for number in range(count)]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -298,7 +305,10 @@ def _keeps_grey(request: Request, result: Picture) -> str:
 
 
 def noise_level(request: Request) -> float:
-    """Return the deviation of the picture's noise, of 255: the one given, or estimated."""
+    """Return the deviation of the picture's noise, of 255: the one given, or estimated.
+
+    Of bands, that of the first group.
+    """
     if request.settings.noise is not None:
         return request.settings.noise
     return 255 * estimated_noise(request.picture.rgb())
@@ -325,19 +335,27 @@ def _deblurrer(own: Filler, request: Request) -> Filler:
 
 
 def _took_away(request: Request, result: Picture) -> str:
-    level = noise_level(request)
-    taken = _root_mean_square(result.rgb() - request.picture.rgb())
-    return f"Noise of {level:.1f} of 255 was looked for, and {taken:.1f} taken away"
+    levels = [f"{noise_level(group):.1f}" for group in request.groups()]
+    taken = _root_mean_square(_values(result) - _values(request.picture))
+    noise = ", ".join(dict.fromkeys(levels))
+    return f"Noise of {noise} of 255 was looked for, and {taken:.1f} taken away"
 
 
 def _blurs_back(request: Request, result: Picture) -> str:
     if request.painted is not None and not request.painted.all():
         return ""  # what is around it is still blurred
-    sharp = torch.from_numpy(result.rgb()).permute(2, 0, 1)[None]
+    sharp = torch.from_numpy(_values(result)).permute(2, 0, 1)[None]
     again = Blurred(sharp, request.settings.blur, 1).blur(sharp)[0].permute(1, 2, 0).numpy()
-    rest = _root_mean_square(again - request.picture.rgb())
+    rest = _root_mean_square(again - _values(request.picture))
     advice = ", which is not blurred so much: try a smaller radius" if rest > FAR else ""
     return f"Blurred again it differs from the original by {rest:.1f} of 255{advice}"
+
+
+def _values(picture: Picture) -> NDArray[np.float32]:
+    """Return (H, W, C) in [0, 1]: RGB, or every band."""
+    if not picture.bands:
+        return picture.rgb()
+    return picture.pixels.astype(np.float32) / np.float32(picture.maximum)
 
 
 def _root_mean_square(difference: NDArray[np.float32]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,11 @@ class Picture:
     def groups(self) -> int:
         """How many RGB pictures it takes to show all channels: 1, or one for every three bands."""
         return -(-self.pixels.shape[2] // 3) if self.bands else 1
+
+    def group(self, number: int) -> Picture:
+        """Return three of the bands; the last group is filled up with its last band."""
+        bands = np.minimum(range(3 * number, 3 * number + 3), self.pixels.shape[2] - 1)
+        return replace(self, pixels=self.pixels[..., bands])
 
     def rgb(self, box: tuple[int, int, int, int] | None = None, group: int = 0) -> np.ndarray:
         """Return the pixels in box (x0, y0, x1, y1) as (h, w, 3) float32 RGB in [0, 1].

@@ -9,6 +9,8 @@ from inpaint import PictureError, edit, estimate, pictures, project
 from inpaint.cli import main
 from inpaint.editing import Stopped
 from inpaint.pictures import Picture
+from inpaint.preparing import PREPARE, Request
+from inpaint.settings import Settings
 from inpaint.tasks import TASKS
 from inpaint.visit import Visit
 
@@ -104,6 +106,29 @@ def test_every_band_is_filled_and_nothing_else_touched(kind, dtype):
     assert list(page.tags[338].value if 338 in page.tags else ()) == wanted
     again = pictures.read(saved)
     assert np.array_equal(again.pixels, result.picture.pixels)
+
+
+@pytest.mark.parametrize(("task", "more"), [("denoise", {}), ("deblur", {"blur": 1.0})])
+def test_each_group_of_bands_is_restored_by_its_own_noise(task, more):
+    clean = np.full((96, 96, 6), 128.0)
+    noisy = clean.copy()
+    noisy[..., 3:] += RNG.normal(0, 25, (96, 96, 3))
+    picture = Picture(noisy.clip(0, 255).astype(np.uint8), bands=True)
+    result = edit(picture, task=task, steps=1, device="cpu", **more)
+    after = result.picture.pixels - clean
+    assert np.abs(after[..., :3]).max() <= 4 and after[..., 3:].std() < 35
+    if task == "denoise":
+        assert after[..., 3:].std() < 10
+        assert str(result.receipt).startswith("Noise of 0.0, 2")
+
+
+def test_the_receipt_of_deblurring_is_over_all_bands():
+    picture = Picture(np.full((40, 44, 6), 128, np.uint8), bands=True)
+    spoilt = picture.pixels.copy()
+    spoilt[..., 3:] += 60
+    request = Request(picture, None, None, Settings(task="deblur"))
+    said = PREPARE["deblur"].promise(request, Picture(spoilt, bands=True))
+    assert f"by {60 / 2**0.5:.1f} of 255" in said
 
 
 def bands(count, size=(40, 44)):
