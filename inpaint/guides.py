@@ -48,8 +48,10 @@ def laid(
     Raises
     ------
     ValueError
-        If nothing of it lies on the picture.
+        If nothing of it lies on the picture, or both a mask and a place are given.
     """
+    if at and painted is not None:
+        raise ValueError("Give the second picture a place or a mask to fit it into, not both.")
     found = None if at else painted_on(guide, picture, VISIBLE)
     if found is not None:
         mask = found if painted is None else painted

@@ -174,10 +174,11 @@ def _extended(request: Request) -> Prepared:
     return Prepared(canvas, masks.grow(new, min(settings.grow, depth - 1)), bare=new)
 
 
-def _everywhere(picture: Picture, painted: Mask | None, start: Picture | None = None) -> Prepared:
-    """Work on what is painted, or on everything, and replace pixels whole."""
-    mask = np.ones(picture.pixels.shape[:2], bool) if painted is None else painted
-    return Prepared(picture, mask, bare=mask, start=start)
+def _where(request: Request) -> Mask:
+    """Return what is painted with its rim, or everything."""
+    if request.painted is None:
+        return np.ones(request.picture.size[::-1], bool)
+    return masks.grow(request.painted, request.settings.grow)
 
 
 # Enlarge: the mean of every scale × scale block is a pixel of the original.
@@ -193,7 +194,8 @@ def _enlarged(request: Request) -> Prepared:
     if alpha is not None:
         alpha = _by_lanczos(alpha[..., None], scale, picture.maximum)[..., 0]
     exif = georeference.moved(picture.exif, (scale, scale))
-    return _everywhere(replace(picture, pixels=pixels, alpha=alpha, exif=exif), None)
+    mask = np.ones(pixels.shape[:2], bool)
+    return Prepared(replace(picture, pixels=pixels, alpha=alpha, exif=exif), mask)
 
 
 def _inkless(picture: Picture) -> Picture:
@@ -245,7 +247,8 @@ def _coloured(request: Request) -> Prepared:
             spread = spread_colours(luma, colours, painted) * picture.maximum
             start = with_grey(spread, tones, picture.maximum)
     guess = replace(picture, pixels=start.astype(picture.pixels.dtype))
-    return _everywhere(picture, request.painted, guess)
+    mask = _where(request)
+    return Prepared(picture, mask, bare=mask, start=guess)  # a blend would not keep the grey
 
 
 def _refuse_bands(picture: Picture) -> None:
@@ -336,7 +339,7 @@ def _deblurrer(own: Filler, request: Request) -> Filler:
 
 def _took_away(request: Request, result: Picture) -> str:
     levels = [f"{noise_level(group):.1f}" for group in request.groups()]
-    taken = _root_mean_square(_values(result) - _values(request.picture))
+    taken = _root_mean_square((_values(result) - _values(request.picture))[_where(request)])
     noise = ", ".join(dict.fromkeys(levels))
     return f"Noise of {noise} of 255 was looked for, and {taken:.1f} taken away"
 
@@ -363,7 +366,7 @@ def _root_mean_square(difference: NDArray[np.float32]) -> float:
 
 
 def _as_painted(request: Request) -> Prepared:
-    return _everywhere(request.picture, request.painted)
+    return Prepared(request.picture, _where(request))
 
 
 def _found(picture: Picture, settings: Settings) -> Mask:

@@ -91,6 +91,11 @@ def test_a_guide_that_shows_nothing_is_refused(guide, at, message):
         guides.laid(PICTURE, guide, None, at)
 
 
+def test_a_place_and_a_mask_are_too_much():
+    with pytest.raises(ValueError, match=r"^Give the second picture a place or a mask .*\.$"):
+        guides.laid(PICTURE, Picture(PIXELS[:5, :5]), np.ones((40, 60), bool), "3,4")
+
+
 @pytest.mark.parametrize("pixels", [PIXELS[..., :1], PIXELS.astype(np.uint16) * 257])
 def test_the_picture_keeps_its_kind(pixels):
     thing = Picture(np.full((6, 10, 3), 77, np.uint8))
