@@ -110,7 +110,7 @@ class Candidate:
     opaque: Mask | None = None
 
     def picture(self) -> Picture:
-        """Return the whole picture with this fill in it."""
+        """Return the whole picture with this fill in it, marked as edited if there is any."""
         pixels = self.original.pixels.copy()
         alpha = None if self.original.alpha is None else self.original.alpha.copy()
         for patch in self.patches:
@@ -119,16 +119,17 @@ class Candidate:
                 solid = np.full((*patch.alpha.shape, 1), self.original.maximum, np.float32)
                 share = patch.alpha * patch.region.crop_array(self.opaque)
                 patch.region.paste(alpha[..., None], solid, share)
-        return replace(self.original, pixels=pixels, alpha=alpha)
+        made = replace(self.original, pixels=pixels, alpha=alpha)
+        return pictures.marked(made) if self.patches else made
 
     def encode(self, format: str, *, with_recipe: bool = True) -> bytes:
-        """Encode the picture, marked as edited, with its recipe. See `inpaint.pictures.encode`."""
+        """Encode the picture with its recipe. See `inpaint.pictures.encode`."""
         text = self._text() if with_recipe else None
-        return pictures.encode(pictures.marked(self.picture()), format, text=text)
+        return pictures.encode(self.picture(), format, text=text)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture, marked as edited, with its recipe. See `inpaint.pictures.write`."""
-        return pictures.write(pictures.marked(self.picture()), path, text=self._text())
+        """Write the picture with its recipe. See `inpaint.pictures.write`."""
+        return pictures.write(self.picture(), path, text=self._text())
 
     def _text(self) -> dict[str, str]:
         return {"inpaint": json.dumps(self.recipe)}

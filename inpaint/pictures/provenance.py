@@ -23,7 +23,9 @@ _OTHER_MARKS = re.compile(
 def marked(picture: Picture) -> Picture:
     """Say in its XMP that a part of it was generated; a source type that stood there goes."""
     xmp = png.xmp_of(picture)
-    xmp = appended(_OTHER_MARKS.sub(b"", xmp) if xmp else None, _MARK % EDITED)
+    mark = _MARK % EDITED
+    if not xmp or mark not in xmp:
+        xmp = appended(_OTHER_MARKS.sub(b"", xmp) if xmp else None, mark)
     return replace(picture, extras={**picture.extras, "xmp": xmp})
 
 
