@@ -35,6 +35,7 @@ LARGEST_MADE = 384
 """Longer side in pixels of a picture that is made anew, and of one that gives its patches."""
 
 NOWHERE = "A picture made anew shows no place: its georeference is left out."
+OPAQUE = "A picture made anew is opaque: its transparency is left out."
 LEAST_NOISE = 0.5
 """Deviation, of 255, taken for that of a picture without visible noise: rounding leaves 0.3."""
 ERROR = 12.0
@@ -415,6 +416,8 @@ def _created(request: Request) -> Prepared:
         if exif != picture.exif:
             note = f"{note} {NOWHERE}".lstrip()
             picture = replace(picture, exif=exif)
+    if (request.picture.opacity() < 1).any():
+        note = f"{note} {OPAQUE}".lstrip()
     return Prepared(picture, mask, bare=mask, note=note)
 
 

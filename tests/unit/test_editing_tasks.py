@@ -282,6 +282,15 @@ def test_a_large_picture_is_created_small_and_that_is_said(folder):
     assert result.picture.size == (384, 19) and "384 × 19" in result.notes[0]
 
 
+def test_lost_transparency_is_said(folder):
+    clear = np.full((20, 24, 4), 255, np.uint8)
+    options = {"task": "create", "model": folder, "steps": 1, "device": "cpu"}
+    assert edit(clear, **options).notes == ()
+    clear[:5, :5, 3] = 0
+    result = edit(clear, **options)
+    assert result.picture.alpha is None and "transparency is left out" in result.notes[0]
+
+
 def test_restyled_has_the_styles_patches_and_the_pictures_structure():
     picture = np.full((64, 64, 3), 40, np.uint8)
     picture[:, 32:] = 220
