@@ -24,6 +24,7 @@ _LAYOUT = {
 }  # fmt: skip
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _DEFLATE = (8, 32946)
+_BY_LIBTIFF = (5, 32773)  # LZW and PackBits
 _STRIP = 1 << 18  # bytes, about
 
 
@@ -125,7 +126,8 @@ def _decode_bands(
 def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
     """Decode what OpenCV gets wrong: grey with alpha, separate planes, CMYK, bands; (H, W, C)."""
     bits, packing = set(_several(tags.get(258, 1))), tags.get(259, 1)
-    if bits not in ({8}, {16}) or packing not in (1, *_DEFLATE) or tags.get(266, 1) != 1:
+    known = packing in (1, *_DEFLATE, *_BY_LIBTIFF)
+    if bits not in ({8}, {16}) or not known or tags.get(266, 1) != 1:
         raise PictureError("This TIFF is of a rare kind. Save it without compression.")
     kind = np.dtype(f"{'<' if data[:1] == b'I' else '>'}u{max(bits) // 8}")
     width, height, samples = int(tags[256]), int(tags[257]), int(tags.get(277, 1))
@@ -140,7 +142,9 @@ def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
         rows = high if tiled else min(high, height - y)
         part = data[starts[index] : starts[index] + lengths[index]]
         length = rows * wide * each * kind.itemsize
-        if packing != 1:
+        if packing in _BY_LIBTIFF:
+            part = _unpacked(part, int(packing), length)
+        elif packing != 1:
             part = zlib.decompressobj().decompress(part, length)
         if len(part) < length:
             raise ValueError("it is cut short")
@@ -150,6 +154,18 @@ def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
         own = array[plane, y : y + rows, x : x + wide]
         own[:] = block[: own.shape[0], : own.shape[1]]
     return np.concatenate(list(array), axis=2)
+
+
+def _unpacked(part: bytes, packing: int, length: int) -> bytes:
+    """Have libtiff unpack a strip or tile to bytes, as a grey picture of one row."""
+    tags = ImageFileDirectory_v2()
+    tags[256], tags[257], tags[258], tags[259] = length, 1, 8, packing
+    tags[262], tags[277], tags[278], tags[279] = 1, 1, 1, len(part)
+    tags.tagtype[273], tags[273] = 4, 0
+    out = io.BytesIO()
+    tags.save(out)
+    with Image.open(io.BytesIO(out.getvalue() + part), formats=["TIFF"]) as row:
+        return row.tobytes()
 
 
 def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:

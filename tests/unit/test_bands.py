@@ -1,9 +1,11 @@
 """Pictures of many bands: filled in their own depth, with all that the file says about them."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inpaint import PictureError, edit, estimate, pictures, project
 from inpaint.cli import main
@@ -75,6 +77,41 @@ def test_every_layout_is_read_as_another_program_reads_it(order, planes, more):
     options = {"photometric": "minisblack", "extrasamples": [0] * 4, **more}
     data = tiff(given, planarconfig=planes, byteorder=order, **options)
     np.testing.assert_array_equal(pictures.read(data).pixels, array)
+    with pytest.raises(PictureError):
+        pictures.read(data[: -len(data) // 3])
+
+
+def packed(data, code):
+    """Pack the strips of an uncompressed TIFF by Pillow, with LZW (5) or PackBits (32773)."""
+    name = {5: "tiff_lzw", 32773: "packbits"}[code]
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        order = file.byteorder
+        where = {tag: page.tags[tag].valueoffset for tag in (259, 273, 279)}
+        spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    assert len(spans) == 1
+    (start, length), strip = spans[0], io.BytesIO()
+    row = np.frombuffer(data[start : start + length], np.uint8)[None]
+    Image.fromarray(row).save(strip, "TIFF", compression=name)
+    with Image.open(strip) as image:
+        [at], [count] = image.tag_v2[273], image.tag_v2[279]
+    out = bytearray(data) + strip.getvalue()[at : at + count]
+    for tag, kind, value in ((259, "H", code), (273, "I", len(data)), (279, "I", count)):
+        struct.pack_into(order + kind, out, where[tag], value)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("code", [5, 32773])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bands_packed_by_other_means_are_read(order, code, dtype):
+    array = RNG.integers(1, 250, (40, 44, 5)).astype(dtype)
+    options = {"photometric": "minisblack", "extrasamples": [0] * 4, "rowsperstrip": 40}
+    data = packed(tiff(array, byteorder=order, **options), code)
+    picture = pictures.read(data)
+    assert picture.bands and np.array_equal(picture.pixels, array)
+    again = pictures.read(pictures.encode(picture, "TIFF"))
+    assert np.array_equal(again.pixels, array)
     with pytest.raises(PictureError):
         pictures.read(data[: -len(data) // 3])
 
