@@ -66,7 +66,8 @@ def edit(
         What to edit; it is not changed.
     mask : path, PIL image, array, Strokes or None
         White or True = repaint; another size than the picture's is resized. None takes the
-        picture's transparent pixels, and makes them opaque. Some tasks need no mask.
+        picture's transparent pixels. Some tasks need no mask. Transparent pixels that are filled
+        become opaque.
     guide : as picture
         A second picture, for the tasks that take one.
     device : str
@@ -96,12 +97,7 @@ def edit(
     original = pictures.read(picture, max_pixels=max_pixels)
     request = _request(original, mask, guide, wanted, max_pixels)
     prepared, row = PREPARE[wanted.task].prepare(request), PREPARE[wanted.task]
-    if prepared.picture.size != original.size:
-        pictures.check_size(prepared.picture.size, max_pixels)
-    # A transparent pixel has no colour to blend with: it is replaced whole.
-    holes = request.painted if mask is None and TASKS[wanted.task].mask == "needed" else None
-    bare = prepared.bare if holes is None else holes
-    work = _Work(request, prepared, bare, chosen, progress)
+    work = _Work(request, prepared, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []
     deaf = not work.reads and (wanted.prompt or wanted.negative)
@@ -133,7 +129,7 @@ def edit(
             prepared.picture,
             patches,
             {**story, "settings": {**story["settings"], "seed": seed, "candidates": 1}},
-            opaque=holes is not None,
+            opaque=prepared.opaque,
         )
         for seed, patches in zip(seeds, made, strict=False)
     ]
@@ -202,12 +198,11 @@ class _Work:
         self,
         request: Request,
         prepared: Prepared,
-        bare: Mask | None,
         chosen: devices.Device,
         progress: Progress,
     ) -> None:
         self.request, self.settings = request, request.settings
-        self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, bare
+        self.canvas, self.mask, self.bare = prepared.picture, prepared.mask, prepared.bare
         self.start = prepared.start or prepared.picture
         self.restores = TASKS[self.settings.task].restores
         self.progress = progress
@@ -231,7 +226,9 @@ class _Work:
     def candidates(self, seeds: list[int], device: devices.Device) -> list[tuple[Patch, ...]]:
         """Make as many candidates as the device takes at once, each as its patches."""
         self.device, loaded = device, load(self.settings.model, device)
-        self.dtype, filler = loaded.dtype, _filler(loaded, self.request)
+        self.dtype = loaded.dtype
+        fillers = [_filler(loaded, request) for request in self.request.groups()]
+        filler = fillers[0]  # all plan alike
         at_once = min(device.batch, filler.batch or device.batch)
         seeds = seeds[:at_once]
         each, arithmetic = _cost(self.regions, self.mask, filler, self.settings, device.tile)
@@ -250,12 +247,12 @@ class _Work:
             for some in _split(batch, max(1, at_once // len(seeds))):
                 jobs = [(region, k) for region in some for k in range(len(seeds))]
                 groups = []
-                for group in range(self.canvas.groups):
+                for group, own in enumerate(fillers):
                     windows = (self._window(canvases[k], region, group) for region, k in jobs)
                     groups.append(torch.cat(tuple(windows)))
                     if self.stopped:
                         continue
-                    groups[-1], finished = filler.fill(
+                    groups[-1], finished = own.fill(
                         groups[-1],
                         torch.cat([_hole(region, left) for region, _ in jobs]),
                         self.settings,
@@ -384,7 +381,7 @@ def _request(
     painted, propose = _painted(mask, picture, task), PREPARE[settings.task].propose
     if painted is None and propose is not None:
         painted = propose(picture, settings)
-    return Request(picture, painted, second, settings)
+    return Request(picture, painted, second, settings, max_pixels)
 
 
 def _painted(mask: Any, picture: Picture, task: Task) -> Mask | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpaint import masks
+from inpaint import masks, pictures
 from inpaint.pictures import Picture, georeference
 from inpaint.regions import Box
 from inpaint.scales import spread
@@ -32,8 +31,8 @@ def laid(
     Parameters
     ----------
     picture, guide : Picture
-        A guide of the picture's size, without transparency, is a painted copy of it. Any other is
-        an object to be pasted, its transparent pixels left out.
+        A guide is a painted copy as `painted_on` says. Any other is an object to be pasted, its
+        transparent pixels left out.
     painted : array or None
         (H, W) bool: of a copy, what is taken over, by default where it differs; of an object, what
         it is fitted into, by default the middle half of the picture.
@@ -49,18 +48,17 @@ def laid(
     Raises
     ------
     ValueError
-        If nothing of it lies on the picture.
+        If nothing of it lies on the picture, or both a mask and a place are given.
     """
-    opacity = _opacity(guide)
-    if guide.size == picture.size and opacity.all() and not at:
-        rgb, mask = guide.rgb(), painted
-        if mask is None:
-            mask = np.abs(rgb - picture.rgb()).max(axis=2) > VISIBLE
+    if at and painted is not None:
+        raise ValueError("Give the second picture a place or a mask to fit it into, not both.")
+    found = None if at else painted_on(guide, picture, VISIBLE)
+    if found is not None:
+        mask = found if painted is None else painted
         if not mask.any():
             raise ValueError("The second picture shows nothing new: paint on it, or give a mask.")
-        return _with(picture, rgb, mask.astype(np.float32)), mask, False
+        return _with(picture, guide.rgb(), mask.astype(np.float32)), mask, False
     left, top, right, bottom = _box(picture, guide, painted, at)
-    size = right - left, bottom - top
     x0, y0, x1, y1 = (
         max(left, 0),
         max(top, 0),
@@ -69,15 +67,36 @@ def laid(
     )
     if x0 >= x1 or y0 >= y1:
         raise ValueError("The second picture lies outside of the first: choose another place.")
-    part = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-    layer = np.zeros((*picture.size[::-1], 3), np.float32)
-    share = np.zeros(picture.size[::-1], np.float32)
-    layer[y0:y1, x0:x1] = _resized(guide.rgb(), size)[part]
-    share[y0:y1, x0:x1] = _resized(opacity, size)[part]
+    layer = np.zeros((*picture.size[::-1], 4), np.float32)
+    part = pictures.resampled(guide, (left, top, right, bottom), (x0, y0, x1, y1))
+    layer[y0:y1, x0:x1] = part
+    share = layer[..., 3]
     mask = share >= 0.5
     if not mask.any():
         raise ValueError("The second picture is wholly transparent: choose another.")
-    return _with(picture, layer, share), mask, bool(opacity.all())
+    return _with(picture, layer[..., :3], share), mask, bool(guide.opacity().all())
+
+
+def painted_on(guide: Picture, picture: Picture, least: float) -> Mask | None:
+    """Find what was painted on a copy of a picture.
+
+    A guide of its size that is nowhere more transparent is a copy.
+
+    Returns
+    -------
+    array or None
+        (H, W) bool: where what is seen differs by more than `least`, of 1, in colour, or in opacity
+        if the guide has any transparency itself. None if the guide is no copy.
+    """
+    if guide.size != picture.size:
+        return None
+    opacity, own = guide.opacity(), picture.opacity()
+    if (opacity < own).any():
+        return None
+    differs = np.abs(guide.rgb() - picture.rgb()).max(axis=2) > least
+    if opacity.min() == 1:  # what was saved without transparency: it was not painted all over
+        return np.asarray(differs)
+    return np.asarray((differs & (opacity > 0)) | (opacity - own > least))
 
 
 def _box(picture: Picture, guide: Picture, painted: Mask | None, at: str) -> Box:
@@ -100,23 +119,16 @@ def _box(picture: Picture, guide: Picture, painted: Mask | None, at: str) -> Box
     return x, y, x + width, y + height
 
 
-def _opacity(picture: Picture) -> NDArray[np.float32]:
-    if picture.alpha is None:
-        return np.ones(picture.size[::-1], np.float32)
-    return picture.alpha.astype(np.float32) / np.float32(picture.maximum)
-
-
-def _resized(array: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    larger = size[0] > array.shape[1]
-    method = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
-    return np.asarray(cv2.resize(array, size, interpolation=method).clip(0, 1))
-
-
 def _with(picture: Picture, rgb: RGB, share: NDArray[np.float32]) -> Picture:
-    """Mix (H, W, 3) in [0, 1] into a picture; where the share is 0 it keeps its bytes."""
+    """Lay (H, W, 3) in [0, 1] over a picture; where the share is 0 it keeps its bytes.
+
+    What the picture hides in transparent pixels does not show through.
+    """
     pixels = picture.pixels.copy()
     there = share > 0
     part = share[there, None]
+    if picture.alpha is not None:
+        part = part / (part + (1 - part) * picture.opacity()[there, None])
     mixed = part * picture.native(rgb[there][None])[0] + (1 - part) * pixels[there]
     pixels[there] = np.rint(mixed).clip(0, picture.maximum).astype(pixels.dtype)
     return replace(picture, pixels=pixels)
@@ -138,7 +150,7 @@ def blended(picture: Picture, guided: Picture, mask: Mask) -> Picture:
     Its gradients stay: seamless cloning (Pérez et al. 2003), with the membrane of the error at its
     border in place of a Poisson solver.
     """
-    rim = mask & ~masks.shrink(mask, 1)
+    rim = mask & ~masks.shrink(mask, 1) & ~masks.from_alpha(picture)
     before, after = picture.rgb(), guided.rgb()
     error = torch.from_numpy(np.where(rim[..., None], before - after, 0)).permute(2, 0, 1)[None]
     unknown = torch.from_numpy(~rim)[None, None].float()
@@ -149,10 +161,11 @@ def blended(picture: Picture, guided: Picture, mask: Mask) -> Picture:
 def recoloured(picture: Picture, style: Picture) -> Picture:
     """Give a picture the colours of another: the mean and covariance of its RGB values.
 
-    The linear map that moves the values least (Pitié & Kokaram 2007).
+    The linear map that moves the values least (Pitié & Kokaram 2007). What the other hides in
+    transparent pixels does not count.
     """
-    rgb = picture.rgb()
-    ours, theirs = (image.reshape(-1, 3).astype(np.float64) for image in (rgb, style.rgb()))
+    rgb, others = picture.rgb(), style.rgb()[~masks.from_alpha(style)]
+    ours, theirs = (values.reshape(-1, 3).astype(np.float64) for values in (rgb, others))
     a, b = (np.cov(values.T, bias=True) + 1e-6 * np.eye(3) for values in (ours, theirs))
     root = _root(a)
     inverse = np.linalg.inv(root)
@@ -171,12 +184,19 @@ def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fitted(picture: Picture, side: int) -> Picture:
-    """Shrink a picture until its longer side is at most `side` pixels; alpha is left out."""
+    """Shrink a picture until its longer side is at most `side` pixels."""
     width, height = picture.size
     scale = side / max(width, height)
-    if scale >= 1 and picture.alpha is None:
+    if scale >= 1:
         return picture
-    size = (max(1, round(width * min(scale, 1))), max(1, round(height * min(scale, 1))))
-    pixels = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    alpha = None
+    if picture.alpha is None:
+        pixels = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA)
+    else:
+        whole = (0, 0, *size)
+        layer = pictures.resampled(picture, whole, whole)
+        pixels = np.rint(picture.native(layer[..., :3])).astype(picture.pixels.dtype)
+        alpha = np.rint(layer[..., 3] * picture.maximum).astype(picture.pixels.dtype)
     exif = georeference.moved(picture.exif, (size[0] / width, size[1] / height))
-    return replace(picture, pixels=pixels.reshape(size[1], size[0], -1), alpha=None, exif=exif)
+    return replace(picture, pixels=pixels.reshape(size[1], size[0], -1), alpha=alpha, exif=exif)

@@ -100,29 +100,12 @@ def _paste(out: np.ndarray, shown: np.ndarray, stroke: Stroke, scale: np.ndarray
     (left, top), (right, bottom) = corners.min(0), corners.max(0)
     x0, y0, x1, y1 = bounding_box(shown) or (0, 0, 0, 0)
     second = pictures.read(stroke.path)
-    # Where it shrinks it is averaged; then it is read between the centres of its pixels.
-    size = np.minimum(second.size, np.ceil([right - left, bottom - top])).astype(int)
-    pixels = np.dstack([second.rgb(), _opacity(second)])
-    pixels = cv2.resize(pixels, tuple(map(int, size)), interpolation=cv2.INTER_AREA)
-    step = size / [right - left, bottom - top]
-    start = (np.array([x0 + 0.5, y0 + 0.5]) - [left, top]) * step - 0.5
-    places = np.column_stack([np.diag(step), start])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(
-        pixels, places, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
+    laid = pictures.resampled(second, (left, top, right, bottom), (x0, y0, x1, y1))
     full = np.iinfo(out.dtype).max
     part, own = out[y0:y1, x0:x1], shown[y0:y1, x0:x1]
     alpha = laid[..., 3:]
     blend = np.rint(alpha * laid[..., :3] * full + (1 - alpha) * part).astype(out.dtype)
     part[own] = blend[own]
-
-
-def _opacity(picture: Picture) -> np.ndarray:
-    """(H, W) float32 in [0, 1]."""
-    if picture.alpha is None:
-        return np.ones(picture.size[::-1], np.float32)
-    return picture.alpha.astype(np.float32) / np.float32(picture.maximum)
 
 
 def _draw_all(strokes: Strokes, mask: np.ndarray, owner: np.ndarray | None = None) -> None:
@@ -280,11 +263,6 @@ def feather(mask: np.ndarray, width: float) -> np.ndarray:
         depth = np.clip((_distance(mask[part]) - 0.5) / width, 0, 1)  # the border is half a pixel
         out[part] = depth * depth * (3 - 2 * depth)
     return out
-
-
-def invert(mask: np.ndarray) -> np.ndarray:
-    """Return what mask leaves out."""
-    return ~mask.astype(bool)
 
 
 # Random masks for training

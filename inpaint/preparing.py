@@ -35,6 +35,7 @@ LARGEST_MADE = 384
 """Longer side in pixels of a picture that is made anew, and of one that gives its patches."""
 
 NOWHERE = "A picture made anew shows no place: its georeference is left out."
+OPAQUE = "A picture made anew is opaque: its transparency is left out."
 LEAST_NOISE = 0.5
 """Deviation, of 255, taken for that of a picture without visible noise: rounding leaves 0.3."""
 ERROR = 12.0
@@ -61,12 +62,22 @@ class Request:
         A second picture, for the tasks that take one.
     settings : Settings
         How.
+    max_pixels : int
+        Make no larger picture.
     """
 
     picture: Picture
     painted: Mask | None
     guide: Picture | None
     settings: Settings
+    max_pixels: int = pictures.MAX_PIXELS
+
+    def groups(self) -> list[Request]:
+        """Make a request of each group of bands, whose noise, say, is its own."""
+        count = self.picture.groups
+        if count == 1:
+            return [self]
+        return [replace(self, picture=self.picture.group(number)) for number in range(count)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +92,8 @@ class Prepared:
         (H, W) bool: where pixels may change.
     bare : array or None
         (H, W) bool: where there is nothing to blend with, so that pixels are replaced whole.
+    opaque : array or None
+        (H, W) bool: where what is filled covers transparent ground, and becomes opaque.
     start : Picture or None
         What to start from where the strength is below 1; None for `picture`.
     note : str
@@ -90,6 +103,7 @@ class Prepared:
     picture: Picture
     mask: Mask
     bare: Mask | None = None
+    opaque: Mask | None = None
     start: Picture | None = None
     note: str = ""
 
@@ -119,7 +133,21 @@ class Preparation:
 def _painted_over(request: Request) -> Prepared:
     """Take in the rim of what was painted over: a trace of it left outside would be continued."""
     assert request.painted is not None
-    return Prepared(request.picture, masks.grow(request.painted, request.settings.grow))
+    return _covering(request, request.painted)
+
+
+def _covering(request: Request, painted: Mask, start: Picture | None = None) -> Prepared:
+    """Fill what is painted and its rim; what is transparent under the paint becomes opaque.
+
+    A transparent pixel has no colour to blend with: it is replaced whole.
+    """
+    picture, grow = request.picture, request.settings.grow
+    mask, clear = masks.grow(painted, grow), masks.from_alpha(picture)
+    bare = painted & clear
+    if not bare.any():
+        return Prepared(picture, mask, start=start)
+    opaque = masks.grow(bare, grow) & (painted | ~clear)  # with the soft edge of the hole
+    return Prepared(picture, mask, bare=bare, opaque=opaque, start=start)
 
 
 def _extended(request: Request) -> Prepared:
@@ -130,6 +158,8 @@ def _extended(request: Request) -> Prepared:
         if settings.aspect:
             raise ValueError(f"The picture has the sides {settings.aspect} already.")
         raise ValueError("Say how far to extend: left, right, top or bottom in pixels, or aspect.")
+    width, height = picture.size
+    pictures.check_size((left + width + right, top + height + bottom), request.max_pixels)
     around = ((top, bottom), (left, right))
     # A smooth continuation of the edge, for samplers that start from what is there.
     pixels = np.pad(picture.pixels, (*around, (0, 0)), mode="edge")
@@ -139,13 +169,17 @@ def _extended(request: Request) -> Prepared:
     new = np.pad(np.zeros(picture.pixels.shape[:2], bool), around, constant_values=True)
     exif = georeference.moved(picture.exif, offset=(left, top))
     canvas = replace(picture, pixels=pixels, alpha=alpha, exif=exif)
-    return Prepared(canvas, masks.grow(new, settings.grow), bare=new)
+    sides_extended = (width, bool(left) + bool(right)), (height, bool(top) + bool(bottom))
+    depth = min(-(-side // count) for side, count in sides_extended if count)
+    # Of a narrow picture something is left, to continue.
+    return Prepared(canvas, masks.grow(new, min(settings.grow, depth - 1)), bare=new)
 
 
-def _everywhere(picture: Picture, painted: Mask | None, start: Picture | None = None) -> Prepared:
-    """Work on what is painted, or on everything, and replace pixels whole."""
-    mask = np.ones(picture.pixels.shape[:2], bool) if painted is None else painted
-    return Prepared(picture, mask, bare=mask, start=start)
+def _where(request: Request) -> Mask:
+    """Return what is painted with its rim, or everything."""
+    if request.painted is None:
+        return np.ones(request.picture.size[::-1], bool)
+    return masks.grow(request.painted, request.settings.grow)
 
 
 # Enlarge: the mean of every scale × scale block is a pixel of the original.
@@ -155,13 +189,14 @@ def _enlarged(request: Request) -> Prepared:
     """Enlarge by Lanczos's filter, with exact means: what is shown wherever it is stopped."""
     picture, scale = _inkless(request.picture), request.settings.scale
     width, height = picture.size
-    pictures.check_size((width * scale, height * scale), pictures.MAX_PIXELS)
+    pictures.check_size((width * scale, height * scale), request.max_pixels)
     pixels = _by_lanczos(picture.pixels, scale, picture.maximum)
     alpha = picture.alpha
     if alpha is not None:
         alpha = _by_lanczos(alpha[..., None], scale, picture.maximum)[..., 0]
     exif = georeference.moved(picture.exif, (scale, scale))
-    return _everywhere(replace(picture, pixels=pixels, alpha=alpha, exif=exif), None)
+    mask = np.ones(pixels.shape[:2], bool)
+    return Prepared(replace(picture, pixels=pixels, alpha=alpha, exif=exif), mask)
 
 
 def _inkless(picture: Picture) -> Picture:
@@ -213,7 +248,8 @@ def _coloured(request: Request) -> Prepared:
             spread = spread_colours(luma, colours, painted) * picture.maximum
             start = with_grey(spread, tones, picture.maximum)
     guess = replace(picture, pixels=start.astype(picture.pixels.dtype))
-    return _everywhere(picture, request.painted, guess)
+    mask = _where(request)
+    return Prepared(picture, mask, bare=mask, start=guess)  # a blend would not keep the grey
 
 
 def _refuse_bands(picture: Picture) -> None:
@@ -240,18 +276,16 @@ def strokes(guide: Picture, picture: Picture) -> tuple[NDArray[np.float32], Mask
     Returns
     -------
     colours, painted
-        (H, W, 3) in [0, 1], and (H, W) bool: where the guide is opaque, or, without transparency,
-        where it is not the picture.
+        (H, W, 3) in [0, 1], and (H, W) bool: where the guide is opaque, or, of a copy of the
+        picture, where it was painted on.
     """
     if guide.size != picture.size:
         raise ValueError(
             f"The colours have {guide.size[0]} × {guide.size[1]} pixels and the picture "
             f"{picture.size[0]} × {picture.size[1]}; give them the same size."
         )
-    colours = guide.rgb()
-    if guide.alpha is not None and (guide.alpha < guide.maximum).any():
-        return colours, guide.alpha > guide.maximum // 2
-    return colours, np.abs(colours - picture.rgb()).max(axis=2) > STROKE / 255
+    painted = guides.painted_on(guide, picture, STROKE / 255)
+    return guide.rgb(), ~masks.from_alpha(guide) if painted is None else painted
 
 
 def _colourer(own: Filler, request: Request) -> Filler:
@@ -275,7 +309,10 @@ def _keeps_grey(request: Request, result: Picture) -> str:
 
 
 def noise_level(request: Request) -> float:
-    """Return the deviation of the picture's noise, of 255: the one given, or estimated."""
+    """Return the deviation of the picture's noise, of 255: the one given, or estimated.
+
+    Of bands, that of the first group.
+    """
     if request.settings.noise is not None:
         return request.settings.noise
     return 255 * estimated_noise(request.picture.rgb())
@@ -302,19 +339,27 @@ def _deblurrer(own: Filler, request: Request) -> Filler:
 
 
 def _took_away(request: Request, result: Picture) -> str:
-    level = noise_level(request)
-    taken = _root_mean_square(result.rgb() - request.picture.rgb())
-    return f"Noise of {level:.1f} of 255 was looked for, and {taken:.1f} taken away"
+    levels = [f"{noise_level(group):.1f}" for group in request.groups()]
+    taken = _root_mean_square((_values(result) - _values(request.picture))[_where(request)])
+    noise = ", ".join(dict.fromkeys(levels))
+    return f"Noise of {noise} of 255 was looked for, and {taken:.1f} taken away"
 
 
 def _blurs_back(request: Request, result: Picture) -> str:
     if request.painted is not None and not request.painted.all():
         return ""  # what is around it is still blurred
-    sharp = torch.from_numpy(result.rgb()).permute(2, 0, 1)[None]
+    sharp = torch.from_numpy(_values(result)).permute(2, 0, 1)[None]
     again = Blurred(sharp, request.settings.blur, 1).blur(sharp)[0].permute(1, 2, 0).numpy()
-    rest = _root_mean_square(again - request.picture.rgb())
+    rest = _root_mean_square(again - _values(request.picture))
     advice = ", which is not blurred so much: try a smaller radius" if rest > FAR else ""
     return f"Blurred again it differs from the original by {rest:.1f} of 255{advice}"
+
+
+def _values(picture: Picture) -> NDArray[np.float32]:
+    """Return (H, W, C) in [0, 1]: RGB, or every band."""
+    if not picture.bands:
+        return picture.rgb()
+    return picture.pixels.astype(np.float32) / np.float32(picture.maximum)
 
 
 def _root_mean_square(difference: NDArray[np.float32]) -> float:
@@ -322,7 +367,7 @@ def _root_mean_square(difference: NDArray[np.float32]) -> float:
 
 
 def _as_painted(request: Request) -> Prepared:
-    return _everywhere(request.picture, request.painted)
+    return Prepared(request.picture, _where(request))
 
 
 def _found(picture: Picture, settings: Settings) -> Mask:
@@ -332,7 +377,7 @@ def _found(picture: Picture, settings: Settings) -> Mask:
 
 
 def _repaired(request: Request) -> Prepared:
-    prepared = _painted_over(request)
+    prepared = replace(_painted_over(request), bare=None, opaque=None)  # damage is no hole
     note = "Nothing to repair was found; raise the sensitivity or paint over the damage."
     return prepared if prepared.mask.any() else replace(prepared, note=note)
 
@@ -348,7 +393,7 @@ def _replaced(request: Request) -> Prepared:
     start, mask, rectangle = guides.laid(picture, request.guide, request.painted, settings.at)
     if rectangle:
         start = guides.blended(picture, start, mask)
-    return Prepared(picture, masks.grow(mask, settings.grow), start=start)
+    return _covering(request, mask, start)
 
 
 def _with_the_guide(filler: Filler, request: Request) -> Filler:
@@ -366,13 +411,15 @@ def _created(request: Request) -> Prepared:
     """Make the whole anew, or a painted part; a whole is of a size that can be made."""
     if request.painted is not None:
         return _painted_over(request)
-    picture = guides.fitted(request.picture, LARGEST_MADE)
+    picture = replace(guides.fitted(request.picture, LARGEST_MADE), alpha=None)
     mask, note = np.ones(picture.size[::-1], bool), _shrunk(request.picture, picture)
     if request.settings.strength == 1:  # nothing stays where it was
         exif = georeference.without(picture.exif)
         if exif != picture.exif:
             note = f"{note} {NOWHERE}".lstrip()
             picture = replace(picture, exif=exif)
+    if (request.picture.opacity() < 1).any():
+        note = f"{note} {OPAQUE}".lstrip()
     return Prepared(picture, mask, bare=mask, note=note)
 
 
@@ -385,7 +432,10 @@ def _restyled(request: Request) -> Prepared:
     prepared = _created(request)
     if request.guide is None:
         return prepared
-    start = guides.recoloured(prepared.picture, guides.fitted(request.guide, LARGEST_MADE))
+    style = guides.fitted(request.guide, LARGEST_MADE)
+    if masks.from_alpha(style).all():
+        raise ValueError("The second picture is wholly transparent: choose another.")
+    start = guides.recoloured(prepared.picture, style)
     return replace(prepared, start=start)
 
 
@@ -411,7 +461,9 @@ def _from_this(filler: Filler, request: Request) -> Filler:
 def _from_the_style(filler: Filler, request: Request) -> Filler:
     if request.guide is None:
         return filler
-    return sources.from_picture(filler, _tensor(guides.fitted(request.guide, LARGEST_MADE)))
+    style = guides.fitted(request.guide, LARGEST_MADE)
+    hidden = torch.from_numpy(masks.from_alpha(style))[None, None].float()
+    return sources.from_picture(filler, _tensor(style), hidden)
 
 
 def _tensor(picture: Picture) -> Tensor:

@@ -52,6 +52,11 @@ def replay(
     """
     path = Path(path)
     recipe = recipe_of(path)
+    if recipe.get("merged"):
+        raise ValueError(
+            f"{path.name} was merged from several candidates, which is not made again: "
+            "fill its original anew and merge them on the page."
+        )
     settings = Settings.of(**recipe["settings"])
     found: dict[str, Any] = {"picture": picture, "guide": guide, "mask": mask}
 

@@ -90,32 +90,46 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to fill the holes; only what differs from the original is stored."""
+    """One way to fill the holes; only what differs from the original is stored.
+
+    Attributes
+    ----------
+    original : Picture
+        What was filled.
+    patches : tuple of Patch
+        What it was filled with.
+    recipe : dict
+        How to make it again.
+    opaque : array or None
+        (H, W) bool: where the patches make it opaque.
+    """
 
     original: Picture
     patches: tuple[Patch, ...]
     recipe: dict[str, Any]
-    opaque: bool = False
+    opaque: Mask | None = None
 
     def picture(self) -> Picture:
-        """Return the whole picture with this fill in it."""
+        """Return the whole picture with this fill in it, marked as edited if there is any."""
         pixels = self.original.pixels.copy()
         alpha = None if self.original.alpha is None else self.original.alpha.copy()
         for patch in self.patches:
             patch.region.paste(pixels, patch.pixels, patch.alpha)
-            if alpha is not None and self.opaque:
+            if alpha is not None and self.opaque is not None:
                 solid = np.full((*patch.alpha.shape, 1), self.original.maximum, np.float32)
-                patch.region.paste(alpha[..., None], solid, patch.alpha)
-        return replace(self.original, pixels=pixels, alpha=alpha)
+                share = patch.alpha * patch.region.crop_array(self.opaque)
+                patch.region.paste(alpha[..., None], solid, share)
+        made = replace(self.original, pixels=pixels, alpha=alpha)
+        return pictures.marked(made) if self.patches else made
 
     def encode(self, format: str, *, with_recipe: bool = True) -> bytes:
-        """Encode the picture, marked as edited, with its recipe. See `inpaint.pictures.encode`."""
+        """Encode the picture with its recipe. See `inpaint.pictures.encode`."""
         text = self._text() if with_recipe else None
-        return pictures.encode(pictures.marked(self.picture()), format, text=text)
+        return pictures.encode(self.picture(), format, text=text)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture, marked as edited, with its recipe. See `inpaint.pictures.write`."""
-        return pictures.write(pictures.marked(self.picture()), path, text=self._text())
+        """Write the picture with its recipe. See `inpaint.pictures.write`."""
+        return pictures.write(self.picture(), path, text=self._text())
 
     def _text(self) -> dict[str, str]:
         return {"inpaint": json.dumps(self.recipe)}

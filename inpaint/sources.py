@@ -68,10 +68,12 @@ def _learning(filler: Filler, find: Find, here: bool) -> Filler:
     return filler
 
 
-def from_picture(filler: Filler, pixels: Tensor) -> Filler:
-    """Learn from a whole picture, (1, 3, h, w) in [-1, 1] (as GPNN, Granot et al. 2022)."""
-    nowhere = torch.zeros(1, 1, *pixels.shape[-2:])
-    return _learning(filler, lambda picture, mask: (pixels, nowhere), here=False)
+def from_picture(filler: Filler, pixels: Tensor, hidden: Tensor) -> Filler:
+    """Learn from a picture, (1, 3, h, w) in [-1, 1] (as GPNN, Granot et al. 2022).
+
+    Where `hidden`, (1, 1, h, w), is 1 it is transparent, and nothing is learnt.
+    """
+    return _learning(filler, lambda picture, mask: (pixels, hidden), here=False)
 
 
 def from_itself(filler: Filler) -> Filler:

@@ -9,7 +9,16 @@ saved again keeps its own coefficients wherever nothing was changed.
 from inpaint.pictures.picture import EXTENSIONS, MAX_PIXELS, Picture, PictureError, check_size
 from inpaint.pictures.provenance import has_manifest, marked
 from inpaint.pictures.reading import MAX_BYTES, embedded_text, read
-from inpaint.pictures.writing import encode, format_of, loss, preview, save_format, write
+from inpaint.pictures.resampling import resampled
+from inpaint.pictures.writing import (
+    check_sides,
+    encode,
+    format_of,
+    loss,
+    preview,
+    save_format,
+    write,
+)
 
 __all__ = [
     "EXTENSIONS",
@@ -17,6 +26,7 @@ __all__ = [
     "MAX_PIXELS",
     "Picture",
     "PictureError",
+    "check_sides",
     "check_size",
     "embedded_text",
     "encode",
@@ -26,6 +36,7 @@ __all__ = [
     "marked",
     "preview",
     "read",
+    "resampled",
     "save_format",
     "write",
 ]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from inpaint.pictures.metadata import texts_kept
+
 _SCALE, _TIES, _MATRIX, _KEYS, _RPC = 33550, 33922, 34264, 34735, 50844
 _GEOTAGS = (_SCALE, _TIES, _MATRIX, _KEYS, 34736, 34737, _RPC)
 _RASTER_TYPE, _POINT = 1025, 2
@@ -77,7 +79,7 @@ def _loaded(exif: bytes | None) -> Image.Exif | None:
     tags = Image.Exif()
     try:
         tags.load(exif or b"")
-        return tags if set(_GEOTAGS) & set(tags) else None
+        return texts_kept(tags) if set(_GEOTAGS) & set(tags) else None
     except Exception:  # what nobody can parse is not written into a TIFF either
         return None
 

@@ -10,6 +10,7 @@ from html import escape, unescape
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from inpaint.pictures.picture import Picture
 
@@ -19,7 +20,8 @@ _XMP_START += b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
 _XMP_END = b"</rdf:RDF></x:xmpmeta>"
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}  # bytes of a value by its type in TIFF and BigTIFF
-_POINTERS = (330, 0x8769, 0x8825, 0xA005)  # tags that point to further directories
+_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_POINTERS = (330, _EXIF, _GPS, _INTEROPERABILITY)  # tags that point to further directories
 _OURS = b'<rdf:Description rdf:about="" xmlns:inpaint="urn:inpaint:text"'
 _OUR_BLOCK = re.compile(re.escape(_OURS) + rb'((?:\s+inpaint:[\w-]+="[^"]*")*)\s*/>')
 
@@ -97,6 +99,22 @@ def settle_exif(exif: bytes, settled: int = 1) -> tuple[bytes, int]:
     except (KeyError, struct.error):
         pass  # damaged EXIF is kept as it is
     return bytes(data), orientation if 1 <= orientation <= 8 else 1
+
+
+class _AsStored(str):
+    """A tag's text, whose bytes Pillow reads as Latin-1 and would write as ASCII."""
+
+    def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:
+        return super().encode("latin-1")
+
+
+def texts_kept(exif: Image.Exif) -> Image.Exif:
+    """Have the texts of a parsed EXIF block, in UTF-8 say, written with the bytes they had."""
+    for tags in (exif, *map(exif.get_ifd, {_EXIF, _GPS} & set(exif))):
+        for tag, value in list(tags.items()):
+            if isinstance(value, str):
+                tags[tag] = _AsStored(value)
+    return exif
 
 
 def directories(block: bytes) -> Iterator[dict[int, tuple[int, int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,11 @@ class Picture:
         """How many RGB pictures it takes to show all channels: 1, or one for every three bands."""
         return -(-self.pixels.shape[2] // 3) if self.bands else 1
 
+    def group(self, number: int) -> Picture:
+        """Return three of the bands; the last group is filled up with its last band."""
+        bands = np.minimum(range(3 * number, 3 * number + 3), self.pixels.shape[2] - 1)
+        return replace(self, pixels=self.pixels[..., bands])
+
     def rgb(self, box: tuple[int, int, int, int] | None = None, group: int = 0) -> np.ndarray:
         """Return the pixels in box (x0, y0, x1, y1) as (h, w, 3) float32 RGB in [0, 1].
 
@@ -98,6 +103,12 @@ class Picture:
         if part.shape[2] == 4:
             return np.asarray((1 - part[..., :3]) * (1 - part[..., 3:]))
         return np.repeat(part, 3, axis=2) if part.shape[2] == 1 else part
+
+    def opacity(self) -> np.ndarray:
+        """Return alpha as (H, W) float32 in [0, 1]; 1 where there is none."""
+        if self.alpha is None:
+            return np.ones(self.size[::-1], np.float32)
+        return self.alpha.astype(np.float32) / np.float32(self.maximum)
 
     def native(self, rgb: np.ndarray) -> np.ndarray:
         """Turn (h, w, 3) RGB in [0, 1] into float32 (h, w, C) in the picture's own units.

@@ -60,6 +60,14 @@ def could_hold(data: bytes) -> bool:
     return bool(height * (1 + (width * bits * samples + 7) // 8) <= DEFLATE * len(data))
 
 
+def xmp_of(picture: Picture) -> bytes | None:
+    """Return a picture's XMP packet, of a PNG the one among its texts; None if it has none."""
+    xmp = picture.extras.get("xmp")
+    if xmp is None and (text := text_of(picture.extras.get("png", ())).get(_XMP.decode())):
+        xmp = text.encode()
+    return xmp
+
+
 def text_of(parts: Iterable[Chunk]) -> dict[str, str]:
     """Read the text chunks; damaged and huge ones are left out."""
     found = {}

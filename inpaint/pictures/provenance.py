@@ -12,7 +12,6 @@ from inpaint.pictures.picture import Picture
 
 EDITED = b"http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's digital source type of a picture of which a part was generated."""
-_XMP = "XML:com.adobe.xmp"
 _MARK = b'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt='
 _MARK += b'"http://iptc.org/std/Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="%s"/>'
 _OTHER_MARKS = re.compile(
@@ -23,12 +22,17 @@ _OTHER_MARKS = re.compile(
 
 def marked(picture: Picture) -> Picture:
     """Say in its XMP that a part of it was generated; a source type that stood there goes."""
-    xmp = picture.extras.get("xmp")
-    if xmp is None:
-        text = png.text_of(picture.extras.get("png", ())).get(_XMP)
-        xmp = text.encode() if text else None
-    xmp = appended(_OTHER_MARKS.sub(b"", xmp) if xmp else None, _MARK % EDITED)
+    xmp = png.xmp_of(picture)
+    mark = _MARK % EDITED
+    if not xmp or mark not in xmp:
+        xmp = appended(_OTHER_MARKS.sub(b"", xmp) if xmp else None, mark)
     return replace(picture, extras={**picture.extras, "xmp": xmp})
+
+
+def mark_alone(xmp: bytes) -> bytes | None:
+    """Return an XMP packet with nothing but the mark that `marked` put there, if it did."""
+    mark = _MARK % EDITED
+    return appended(None, mark) if mark in xmp else None
 
 
 def has_manifest(data: bytes) -> bool:

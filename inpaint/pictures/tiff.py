@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from inpaint.pictures.metadata import directories, tags_fit, turn, upright
+from inpaint.pictures.metadata import directories, tags_fit, texts_kept, turn, upright
 from inpaint.pictures.picture import Picture, PictureError, check_size
 from inpaint.pictures.png import MAX_CHUNK, decode_cv2
 
@@ -23,6 +24,7 @@ _LAYOUT = {
 }  # fmt: skip
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _DEFLATE = (8, 32946)
+_BY_LIBTIFF = (5, 32773)  # LZW and PackBits
 _STRIP = 1 << 18  # bytes, about
 
 
@@ -124,7 +126,8 @@ def _decode_bands(
 def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
     """Decode what OpenCV gets wrong: grey with alpha, separate planes, CMYK, bands; (H, W, C)."""
     bits, packing = set(_several(tags.get(258, 1))), tags.get(259, 1)
-    if bits not in ({8}, {16}) or packing not in (1, *_DEFLATE) or tags.get(266, 1) != 1:
+    known = packing in (1, *_DEFLATE, *_BY_LIBTIFF)
+    if bits not in ({8}, {16}) or not known or tags.get(266, 1) != 1:
         raise PictureError("This TIFF is of a rare kind. Save it without compression.")
     kind = np.dtype(f"{'<' if data[:1] == b'I' else '>'}u{max(bits) // 8}")
     width, height, samples = int(tags[256]), int(tags[257]), int(tags.get(277, 1))
@@ -139,7 +142,9 @@ def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
         rows = high if tiled else min(high, height - y)
         part = data[starts[index] : starts[index] + lengths[index]]
         length = rows * wide * each * kind.itemsize
-        if packing != 1:
+        if packing in _BY_LIBTIFF:
+            part = _unpacked(part, int(packing), length)
+        elif packing != 1:
             part = zlib.decompressobj().decompress(part, length)
         if len(part) < length:
             raise ValueError("it is cut short")
@@ -151,13 +156,27 @@ def _decode_rare(data: bytes, tags: ImageFileDirectory_v2) -> np.ndarray:
     return np.concatenate(list(array), axis=2)
 
 
+def _unpacked(part: bytes, packing: int, length: int) -> bytes:
+    """Have libtiff unpack a strip or tile to bytes, as a grey picture of one row."""
+    tags = ImageFileDirectory_v2()
+    tags[256], tags[257], tags[258], tags[259] = length, 1, 8, packing
+    tags[262], tags[277], tags[278], tags[279] = 1, 1, 1, len(part)
+    tags.tagtype[273], tags[273] = 4, 0
+    out = io.BytesIO()
+    tags.save(out)
+    with Image.open(io.BytesIO(out.getvalue() + part), formats=["TIFF"]) as row:
+        return row.tobytes()
+
+
 def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
     """Return the ICC profile, EXIF made of the tags that are not layout, and the rest."""
     tags = _directory(data)
     extras: dict[str, Any] = {"raw": tags.get(259, 1) == 1}
     if 282 in tags and 283 in tags:
         scale = 2.54 if tags.get(296, 2) == 3 else 1.0
-        extras["dpi"] = (float(tags[282]) * scale, float(tags[283]) * scale)
+        dpi = (float(tags[282]) * scale, float(tags[283]) * scale)
+        if all(math.isfinite(dots) and dots > 0 for dots in dpi):
+            extras["dpi"] = dpi
     if isinstance(xmp := tags.get(700), bytes):
         extras["xmp"] = xmp
     icc = tags.get(34675)
@@ -169,7 +188,7 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
         exif.load(data)
         for tag in _LAYOUT & set(exif):
             del exif[tag]
-        block = exif.tobytes() if len(exif) else None
+        block = texts_kept(exif).tobytes() if len(exif) else None
     except Exception:  # metadata that nobody can parse must not cost the picture
         block = None
     return icc if isinstance(icc, bytes) else None, block, extras
@@ -226,7 +245,7 @@ def _add_exif(tags: ImageFileDirectory_v2, block: bytes) -> None:
     try:
         exif = Image.Exif()
         exif.load(block)
-        for tag, value in exif.items():
+        for tag, value in texts_kept(exif).items():
             if tag in (_EXIF, _GPS):
                 inner = dict(exif.get_ifd(tag))
                 inner.pop(_INTEROPERABILITY, None)  # a pointer to a directory left behind

@@ -20,7 +20,14 @@ from PIL import Image
 from inpaint.pictures import jpeg, png, tiff
 from inpaint.pictures.metadata import add_to_xmp, as_stored
 from inpaint.pictures.picture import EXTENSIONS, Picture, PictureError
+from inpaint.pictures.provenance import mark_alone
 
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}
+"""Longest side in pixels that the encoders of a format take."""
+_SEGMENT = 65533
+"""Bytes that a segment of a JPEG has room for."""
+_RECIPE = 8000
+"""Bytes of it that are kept free for a recipe."""
 _CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of the colour space an ICC profile is for
 
 
@@ -34,6 +41,22 @@ def save_format(picture: Picture) -> str:
     return picture.format
 
 
+def check_sides(size: tuple[int, int], format: str) -> None:
+    """Refuse a (width, height) that a format has no room for; called before any work.
+
+    Raises
+    ------
+    PictureError
+        With one sentence.
+    """
+    most = _LONGEST.get(format)
+    if most and max(size) > most:
+        raise PictureError(
+            f"A {format} is at most {most} pixels wide and high and this picture is "
+            f"{size[0]} × {size[1]}. Choose PNG instead."
+        )
+
+
 def loss(picture: Picture, format: str) -> str:
     """Say in a sentence what a format does not keep of a picture; "" if it keeps every bit."""
     lost = []
@@ -43,6 +66,8 @@ def loss(picture: Picture, format: str) -> str:
         lost.append("8 of its 16 bits")
     if format in ("JPEG", "BMP") and picture.alpha is not None:
         lost.append("its transparency")
+    if format == "JPEG":
+        lost += [f"its {name}, which is too long" for name in _too_long(picture, {})]
     own = "jpeg" if format == "JPEG" else "lossless"
     if format in ("JPEG", "WEBP") and not picture.extras.get(own):
         lost.append("the last digits of every pixel")
@@ -75,17 +100,41 @@ def encode(
         raise PictureError("A text's name is up to 79 letters, digits, '-' and '_'.")
     if format not in ("PNG", "JPEG", "WEBP", "TIFF", "BMP"):
         raise PictureError(f"A picture cannot be saved as {format}. Choose PNG instead.")
+    check_sides(picture.size, format)
     try:
         if format == "TIFF":
             return tiff.encode(picture, add_to_xmp(picture.extras.get("xmp"), text))
         if picture.bands:
             raise ValueError(f"it has {picture.pixels.shape[2]} bands, which only TIFF holds")
-        picture = _as_rgb(picture) if format != "JPEG" else as_stored(picture)
+        picture = as_stored(_fitting(picture, text)) if format == "JPEG" else _as_rgb(picture)
         if format == "PNG":
             return png.encode(picture, text)
         return _encode_pillow(picture, format, text)
     except Exception as error:
         raise PictureError(f"This picture cannot be saved as {format}: {error}.") from error
+
+
+def _too_long(picture: Picture, text: Mapping[str, str]) -> list[str]:
+    """Name the metadata that no segment of a JPEG holds, of XMP with the texts in it."""
+    xmp, found = png.xmp_of(picture) or b"", []
+    most = _SEGMENT - 29  # what a segment of XMP begins with
+    if len(xmp) > most - _RECIPE or len(add_to_xmp(xmp, text) or b"") > most:
+        found.append("XMP")
+    if len(picture.exif or b"") > _SEGMENT - 6:
+        found.append("EXIF")
+    if len(picture.extras.get("comment", b"")) > _SEGMENT:
+        found.append("comment")
+    return found
+
+
+def _fitting(picture: Picture, text: Mapping[str, str]) -> Picture:
+    """Leave out the metadata that no segment of a JPEG holds."""
+    long, extras = _too_long(picture, text), dict(picture.extras)
+    if "XMP" in long:
+        extras["xmp"] = mark_alone(extras.get("xmp") or b"")
+    if "comment" in long:
+        del extras["comment"]
+    return replace(picture, exif=None if "EXIF" in long else picture.exif, extras=extras)
 
 
 def _as_rgb(picture: Picture) -> Picture:

@@ -44,11 +44,6 @@ def v_target(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
     return abar.sqrt() * eps - (1 - abar).sqrt() * x0
 
 
-def x0_from_v(x: Tensor, v: Tensor, abar: Tensor) -> Tensor:
-    """Invert `v_target`: x0 = √ᾱ·x − √(1−ᾱ)·v."""
-    return abar.sqrt() * x - (1 - abar).sqrt() * v
-
-
 def level_weight(abar: Tensor) -> Tensor:
     """Return (min(SNR, γ) + 1)/(SNR + 1), the weight of an error in v.
 

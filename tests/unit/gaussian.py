@@ -115,3 +115,8 @@ class GaussianNetwork(ModelMixin, ConfigMixin):
 def _root(matrix: Tensor) -> Tensor:
     values, axes = torch.linalg.eigh(matrix)
     return axes * values.clamp(min=0).sqrt() @ axes.T
+
+
+def x0_from_v(x: Tensor, v: Tensor, abar: Tensor) -> Tensor:
+    """Invert v = √ᾱ·ε − √(1−ᾱ)·x0 of x = √ᾱ·x0 + √(1−ᾱ)·ε: x0 = √ᾱ·x − √(1−ᾱ)·v."""
+    return abar.sqrt() * x - (1 - abar).sqrt() * v

@@ -1,14 +1,18 @@
 """Pictures of many bands: filled in their own depth, with all that the file says about them."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inpaint import PictureError, edit, estimate, pictures, project
 from inpaint.cli import main
 from inpaint.editing import Stopped, proposal
 from inpaint.pictures import Picture
+from inpaint.preparing import PREPARE, Request
+from inpaint.settings import Settings
 from inpaint.tasks import TASKS
 from inpaint.visit import Visit
 
@@ -77,6 +81,41 @@ def test_every_layout_is_read_as_another_program_reads_it(order, planes, more):
         pictures.read(data[: -len(data) // 3])
 
 
+def packed(data, code):
+    """Pack the strips of an uncompressed TIFF by Pillow, with LZW (5) or PackBits (32773)."""
+    name = {5: "tiff_lzw", 32773: "packbits"}[code]
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        order = file.byteorder
+        where = {tag: page.tags[tag].valueoffset for tag in (259, 273, 279)}
+        spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    assert len(spans) == 1
+    (start, length), strip = spans[0], io.BytesIO()
+    row = np.frombuffer(data[start : start + length], np.uint8)[None]
+    Image.fromarray(row).save(strip, "TIFF", compression=name)
+    with Image.open(strip) as image:
+        [at], [count] = image.tag_v2[273], image.tag_v2[279]
+    out = bytearray(data) + strip.getvalue()[at : at + count]
+    for tag, kind, value in ((259, "H", code), (273, "I", len(data)), (279, "I", count)):
+        struct.pack_into(order + kind, out, where[tag], value)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("code", [5, 32773])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bands_packed_by_other_means_are_read(order, code, dtype):
+    array = RNG.integers(1, 250, (40, 44, 5)).astype(dtype)
+    options = {"photometric": "minisblack", "extrasamples": [0] * 4, "rowsperstrip": 40}
+    data = packed(tiff(array, byteorder=order, **options), code)
+    picture = pictures.read(data)
+    assert picture.bands and np.array_equal(picture.pixels, array)
+    again = pictures.read(pictures.encode(picture, "TIFF"))
+    assert np.array_equal(again.pixels, array)
+    with pytest.raises(PictureError):
+        pictures.read(data[: -len(data) // 3])
+
+
 def opened(data):
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[0]
@@ -104,6 +143,29 @@ def test_every_band_is_filled_and_nothing_else_touched(kind, dtype):
     assert list(page.tags[338].value if 338 in page.tags else ()) == wanted
     again = pictures.read(saved)
     assert np.array_equal(again.pixels, result.picture.pixels)
+
+
+@pytest.mark.parametrize(("task", "more"), [("denoise", {}), ("deblur", {"blur": 1.0})])
+def test_each_group_of_bands_is_restored_by_its_own_noise(task, more):
+    clean = np.full((96, 96, 6), 128.0)
+    noisy = clean.copy()
+    noisy[..., 3:] += RNG.normal(0, 25, (96, 96, 3))
+    picture = Picture(noisy.clip(0, 255).astype(np.uint8), bands=True)
+    result = edit(picture, task=task, steps=1, device="cpu", **more)
+    after = result.picture.pixels - clean
+    assert np.abs(after[..., :3]).max() <= 4 and after[..., 3:].std() < 35
+    if task == "denoise":
+        assert after[..., 3:].std() < 10
+        assert str(result.receipt).startswith("Noise of 0.0, 2")
+
+
+def test_the_receipt_of_deblurring_is_over_all_bands():
+    picture = Picture(np.full((40, 44, 6), 128, np.uint8), bands=True)
+    spoilt = picture.pixels.copy()
+    spoilt[..., 3:] += 60
+    request = Request(picture, None, None, Settings(task="deblur"))
+    said = PREPARE["deblur"].promise(request, Picture(spoilt, bands=True))
+    assert f"by {60 / 2**0.5:.1f} of 255" in said
 
 
 def bands(count, size=(40, 44)):

@@ -209,11 +209,30 @@ def test_without_a_mask_the_transparent_pixels_are_filled_and_opaque(dtype, grow
     assert np.array_equal(result.picture.pixels, whole), "nothing of the invisible colour is left"
 
 
-def test_with_a_mask_the_alpha_is_kept():
+def test_with_a_mask_on_what_shows_the_alpha_is_kept():
     picture = pictures.read(RGBA)
+    picture.alpha[picture.alpha < 128] += 128
     result = edit(picture, MASK, **FAST)
     assert np.array_equal(result.picture.alpha, picture.alpha)
     assert not np.array_equal(result.picture.pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("wide", [1, 257])
+@pytest.mark.parametrize("task", ["fill", "replace", "create"])
+def test_what_is_filled_on_transparent_ground_shows(task, wide):
+    kind = np.uint8 if wide == 1 else np.uint16
+    alpha = np.full(MASK.shape, 255 * wide, kind)
+    alpha[:, 20:] = 0
+    alpha[:, 19], alpha[2:5, 2:9] = 200 * wide, 150 * wide
+    whole = np.full((40, 44, 3), 90 * wide, kind)
+    picture = Picture(np.where(alpha[..., None] > 0, whole, 0).astype(kind), alpha)
+    result = edit(picture, MASK, task=task, strength=1, model="self", **FAST)
+    outside_is_untouched(picture, result)
+    assert (result.picture.alpha[MASK] == 255 * wide).sum() >= MASK.sum() - 12 * 5
+    assert (result.picture.alpha[MASK][alpha[MASK] == 0] == 255 * wide).all()
+    rim = (alpha == 0) & ~MASK
+    assert not result.picture.alpha[rim].any(), "beside the paint it stays transparent"
+    assert np.array_equal(result.picture.alpha[2:5, 2:9], alpha[2:5, 2:9])
 
 
 @pytest.mark.parametrize("picture", [PIXELS, np.dstack([PIXELS, np.full(MASK.shape, 255, "u1")])])

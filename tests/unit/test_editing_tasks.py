@@ -9,6 +9,7 @@ from models import conditional
 from inpaint import edit, estimate, masks, proposal
 from inpaint.filling import fill
 from inpaint.masks import Stroke, Strokes
+from inpaint.pictures.provenance import EDITED
 from inpaint.preparing import PREPARE
 from inpaint.selfpatch import SelfModel, Source
 from inpaint.settings import Settings
@@ -55,6 +56,20 @@ def nearest(patch, source, side=5):
 
 
 # Repair
+
+
+def test_only_what_was_changed_is_marked_as_generated(tmp_path):
+    clean = edit(np.full((40, 44, 3), 90, np.uint8), task="repair", **FAST)
+    assert not clean.mask.any()
+    mask = np.zeros((40, 44), bool)
+    mask[9:12, 9:12] = True
+    edited = edit(clean.picture, mask, **FAST)
+    again = edit(edited.picture, task="repair", sensitivity=0, **FAST)
+    for suffix in ("png", "jpg", "tif"):
+        for name, result in (("clean", clean), ("edited", edited), ("again", again)):
+            data = result.save(tmp_path / f"{name}.{suffix}").read_bytes()
+            assert data.count(EDITED) == (name != "clean")
+            assert b"inpaint" in data
 
 
 def test_a_clean_picture_is_returned_unchanged():
@@ -265,6 +280,15 @@ def test_a_large_picture_is_created_small_and_that_is_said(folder):
     wide = np.zeros((40, 800, 3), np.uint8)
     result = edit(wide, task="create", model=folder, steps=1, device="cpu")
     assert result.picture.size == (384, 19) and "384 × 19" in result.notes[0]
+
+
+def test_lost_transparency_is_said(folder):
+    clear = np.full((20, 24, 4), 255, np.uint8)
+    options = {"task": "create", "model": folder, "steps": 1, "device": "cpu"}
+    assert edit(clear, **options).notes == ()
+    clear[:5, :5, 3] = 0
+    result = edit(clear, **options)
+    assert result.picture.alpha is None and "transparency is left out" in result.notes[0]
 
 
 def test_restyled_has_the_styles_patches_and_the_pictures_structure():

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from inpaint import guides
+from inpaint import edit, guides, masks, pictures
+from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
+from inpaint.preparing import strokes
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 60, 3), np.uint8)
@@ -89,6 +91,11 @@ def test_a_guide_that_shows_nothing_is_refused(guide, at, message):
         guides.laid(PICTURE, guide, None, at)
 
 
+def test_a_place_and_a_mask_are_too_much():
+    with pytest.raises(ValueError, match=r"^Give the second picture a place or a mask .*\.$"):
+        guides.laid(PICTURE, Picture(PIXELS[:5, :5]), np.ones((40, 60), bool), "3,4")
+
+
 @pytest.mark.parametrize("pixels", [PIXELS[..., :1], PIXELS.astype(np.uint16) * 257])
 def test_the_picture_keeps_its_kind(pixels):
     thing = Picture(np.full((6, 10, 3), 77, np.uint8))
@@ -152,3 +159,89 @@ def test_fitted(size, wanted):
     picture = Picture(np.zeros((size[1], size[0], 1), np.uint8))
     assert guides.fitted(picture, 30).size == wanted
     assert guides.fitted(picture, 30).pixels.shape[2] == 1
+
+
+@pytest.mark.parametrize("wide", [1, 257])
+def test_a_painted_copy_of_a_picture_with_transparency_is_a_copy(wide):
+    alpha = np.full((40, 60), 255, np.uint8)
+    alpha[:8, :8], alpha[8] = 0, 128
+    copy, own = PIXELS.copy(), Picture(PIXELS, alpha)
+    copy[10:20, 30:40] = 255 - copy[10:20, 30:40]
+    copy[10:20, 30:40, 0] = (PIXELS[10:20, 30:40, 0].astype(int) + 100) % 256
+    copy[:4, :8] = 255 - PIXELS[:4, :8]  # not seen
+    kind = np.uint8 if wide == 1 else np.uint16
+    wanted = np.zeros((40, 60), bool)
+    wanted[10:20, 30:40] = True
+    guide = Picture(copy.astype(kind) * kind(wide), alpha.astype(kind) * kind(wide))
+    _, mask, cut = guides.laid(own, guide, None, "")
+    assert np.array_equal(mask, wanted) and not cut
+    colours, painted = strokes(guide, own)
+    assert np.array_equal(painted, wanted) and colours[15, 35] == pytest.approx(copy[15, 35] / 255)
+    wanted[2, 2] = guide.alpha[2, 2] = 255 * wide  # painted where nothing was
+    assert np.array_equal(guides.laid(own, guide, None, "")[1], wanted)
+    assert np.array_equal(guides.laid(own, Picture(PIXELS[::-1]), None, "")[1].any(1), [True] * 40)
+
+
+@pytest.mark.parametrize("wide", [1, 257])
+def test_what_is_pasted_on_transparent_ground_shows(wide):
+    kind = np.uint8 if wide == 1 else np.uint16
+    alpha = np.full((40, 60), 255 * wide, kind)
+    alpha[:, 30:] = 0
+    pixels = np.where(alpha[..., None] > 0, PIXELS, 0).astype(kind) * kind(wide)
+    picture, thing = Picture(pixels, alpha), disc(16, 5)
+    thing.pixels[..., 1:] = 0
+    result = edit(picture, task="replace", guide=thing, at="36,12", model="self", steps=2, grow=1)
+    shown, kept = result.picture, ~result.mask
+    there = np.hypot(*(np.mgrid[:40, :60] - np.reshape([19.5, 43.5], (2, 1, 1)))) <= 5
+    assert (shown.alpha[there] == 255 * wide).all()
+    assert not shown.alpha[~there & (alpha == 0)].any()
+    assert shown.pixels[there].min(axis=0)[0] > 200 * wide, "no black of the ground shows through"
+    assert np.array_equal(shown.pixels[kept], pixels[kept])
+    assert np.array_equal(shown.alpha[kept], alpha[kept])
+
+
+def test_nothing_hidden_shows_through_the_soft_edge_of_an_object():
+    clear = Picture(np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8))
+    soft = Picture(np.full((9, 9, 3), 255, np.uint8), np.full((9, 9), 140, np.uint8))
+    laid, mask, _ = guides.laid(clear, soft, None, "5,5")
+    assert (laid.pixels[mask] == 255).all()
+    assert (guides.blended(clear, laid, mask).pixels[mask] == 255).all()
+
+
+# Hidden colours
+
+
+def disc(side=60, radius=25):
+    """A white disc on transparent ground, which hides black."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    inside = (np.hypot(x, y) <= radius).astype(np.uint8) * 255
+    return Picture(np.repeat(inside[..., None], 3, axis=2), inside)
+
+
+@pytest.mark.parametrize("at", ["3,3,23,23", "3,3", "-20,-9,130,70"])
+def test_a_resized_object_has_no_halo_of_what_it_hides(at):
+    white = Picture(np.full((64, 64, 3), 255, np.uint8))
+    laid, mask, _ = guides.laid(white, disc(), None, at)
+    assert (laid.pixels == 255).all() and mask.any()
+
+
+def test_a_pasted_picture_has_no_halo_of_what_it_hides(tmp_path):
+    pictures.write(disc(), tmp_path / "disc.png")
+    paste = Stroke("paste", points=((3.3, 4), (27, 26)), path=str(tmp_path / "disc.png"))
+    white = np.full((40, 40, 3), 255, np.uint8)
+    assert (masks.paint(Strokes((40, 40), (paste,)), white) == 255).all()
+
+
+def test_only_what_a_style_shows_counts():
+    shown = RNG.integers(120, 200, (50, 50, 3), np.uint8)
+    alpha = np.full((50, 50), 255, np.uint8)
+    alpha[:, 25:] = 0
+    hiding = Picture(np.where(alpha[..., None] > 0, shown, 0), alpha)
+    of_it = guides.recoloured(PICTURE, hiding).pixels
+    assert np.array_equal(of_it, guides.recoloured(PICTURE, Picture(shown[:, :25])).pixels)
+    small = guides.fitted(hiding, 17)
+    assert small.pixels[~masks.from_alpha(small)].min() > 110
+    result = edit(PIXELS, task="restyle", guide=hiding, model="self", steps=2, strength=1)
+    assert result.picture.pixels.min() > 100
+    with pytest.raises(ValueError, match="wholly transparent"):
+        edit(PIXELS, task="restyle", guide=Picture(shown, 0 * alpha), model="self")

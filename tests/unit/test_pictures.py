@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from inpaint import pictures
-from inpaint.pictures import Picture, PictureError
+from inpaint.pictures import Picture, PictureError, georeference, metadata
 
 LOSSLESS = ("PNG", "TIFF")
 RNG = np.random.default_rng(0)
@@ -655,3 +655,93 @@ def test_importing_costs_no_heavy_library():
     code = f"import sys, inpaint.pictures; print(*{heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# What a format has no room for
+
+
+@pytest.mark.parametrize("what", ["XMP", "EXIF", "comment"])
+@pytest.mark.parametrize("source", ["JPEG", "TIFF"])
+def test_what_no_segment_of_a_jpeg_holds_is_left_out_and_that_is_said(what, source):
+    picture = pictures.read(saved(RGB, source))
+    tags = Image.Exif()
+    tags[270] = "x" * 70_000
+    long = {
+        "XMP": {"xmp": b"<x>" + b" " * 64_300 + b"</x>"},
+        "EXIF": {},
+        "comment": {"comment": b"x" * 70_000},
+    }[what]
+    block = tags.tobytes().removeprefix(b"Exif\0\0") if what == "EXIF" else picture.exif
+    picture = dataclasses.replace(picture, exif=block, extras={**picture.extras, **long})
+    assert f"its {what}, which is too long" in pictures.loss(picture, "JPEG")
+    assert what not in pictures.loss(picture, "TIFF")
+    data = pictures.encode(pictures.marked(picture), "JPEG", text={"inpaint": "a recipe"})
+    again = pictures.read(data)
+    assert again.size == picture.size and again.exif in (None, picture.exif)
+    assert b"compositeWithTrainedAlgorithmicMedia" in again.extras["xmp"]
+    assert pictures.embedded_text(data) == {"inpaint": "a recipe"}
+    for format in ("PNG", "TIFF", "WEBP"):
+        assert pictures.read(pictures.encode(picture, format)).size == picture.size
+
+
+def test_a_turned_jpeg_stays_upright_without_its_exif():
+    picture = pictures.read(saved(RGB, "JPEG", exif=b"Exif\0\0" + exif(6)))
+    picture = dataclasses.replace(picture, exif=picture.exif + bytes(66_000))
+    assert pictures.read(pictures.encode(picture, "JPEG")).size == picture.size
+
+
+@pytest.mark.parametrize(
+    ("format", "size"), [("JPEG", (65501, 1)), ("WEBP", (1, 16384)), ("PNG", (65501, 1))]
+)
+def test_sides_beyond_a_format_are_refused_in_a_sentence(format, size):
+    picture = Picture(np.zeros((size[1], size[0], 3), np.uint8))
+    if format == "PNG":
+        assert pictures.read(pictures.encode(picture, format)).size == size
+        return
+    with pytest.raises(PictureError, match=rf"^A {format} is at most \d+ pixels .* PNG instead\.$"):
+        pictures.encode(picture, format)
+    with pytest.raises(PictureError, match="at most"):
+        pictures.check_sides(size, format)
+
+
+@pytest.mark.parametrize("rational", [(0, 0), (0, 1), (1, 0)])
+def test_a_tiff_of_no_resolution_is_saved(rational):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag in (282, 283):
+        tags.tagtype[tag], tags[tag] = 5, TiffImagePlugin.IFDRational(*rational)
+    picture = pictures.read(saved(RGB, "TIFF", tiffinfo=tags))
+    for format in ("TIFF", "PNG", "JPEG", "BMP", "WEBP"):
+        assert pictures.read(pictures.encode(picture, format)).size == picture.size
+
+
+NAME = "Jörg Mülle, 東京".encode()
+"""Text in UTF-8, which TIFF's ASCII tags often hold."""
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("array", [RGB, SIXTEEN[3]])
+def test_texts_of_tiff_tags_keep_their_bytes(array, moved):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[315], tags[33432], tags.tagtype[65000] = NAME, "(c) plain", 2
+    tags[65000] = NAME
+    tags[33550] = (2.0, 2.0, 0.0)
+    picture = pictures.read(pictures.encode(pictures.read(array), "TIFF"))
+    first = saved(RGB, "TIFF", tiffinfo=tags)
+    picture = dataclasses.replace(picture, exif=pictures.read(first).exif)
+    if moved:
+        picture = dataclasses.replace(picture, exif=georeference.moved(picture.exif, offset=(1, 1)))
+    with Image.open(io.BytesIO(pictures.encode(picture, "TIFF"))) as image:
+        assert image.tag_v2[315].encode("latin-1") == NAME
+        assert image.tag_v2[65000].encode("latin-1") == NAME
+        assert image.tag_v2[33432] == "(c) plain"
+
+
+def test_texts_of_the_exif_directory_keep_their_bytes():
+    found = Image.Exif()
+    found[315] = found.get_ifd(0x8769)[0xA430] = metadata._AsStored(NAME.decode("latin-1"))
+    source = saved(RGB, "JPEG", exif=found)
+    data = pictures.encode(pictures.read(source), "TIFF")
+    again = pictures.read(pictures.encode(pictures.read(data), "TIFF"))
+    read = Image.Exif()
+    read.load(again.exif)
+    assert read[315].encode("latin-1") == read.get_ifd(0x8769)[0xA430].encode("latin-1") == NAME

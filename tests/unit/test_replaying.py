@@ -13,6 +13,7 @@ from inpaint.cli import main
 from inpaint.editing import edit
 from inpaint.recipes import MOST_LETTERS, packed_mask, unpacked_mask
 from inpaint.replaying import recipe_of, replay
+from inpaint.reviewing import merged
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
 MASK = np.zeros((40, 44), bool)
@@ -58,6 +59,13 @@ def test_a_task_without_a_mask_is_made_again(task, capsys):
     assert recipe_of("out.png")["mask"] is None
     assert main(["replay", "out.png", "--device", "cpu"]) == 0
     assert capsys.readouterr().out == "out.png: made again, the same to the byte\n"
+
+
+def test_a_merged_result_is_not_made_again_and_says_so():
+    first, second = edit("photo.png", "mask.png", candidates=2, **QUICK).candidates
+    merged(first, second, MASK & (np.arange(44) < 20)).save("out.png")
+    with pytest.raises(ValueError, match=r"^out.png was merged from several .*\.$"):
+        replay("out.png")
 
 
 def test_transparent_pixels_are_filled_again_and_opaque(capsys):

@@ -7,7 +7,7 @@ import torch
 from models import conditional, pixel_model, unconditional
 from PIL import Image
 
-from inpaint import editing, restoring
+from inpaint import editing, masks, restoring
 from inpaint.colouring import spread_colours
 from inpaint.editing import Stopped, edit, estimate
 from inpaint.operators import Noisy, Shrunk
@@ -195,6 +195,27 @@ def test_only_what_is_painted_is_restored(task, folder):
     assert np.array_equal(result.picture.pixels[~mask], PIXELS[~mask])
     assert not np.array_equal(result.picture.pixels[mask], PIXELS[mask])
     assert result.receipt.changed == 0
+
+
+@pytest.mark.parametrize("task", ["denoise", "deblur"])
+def test_a_painted_part_is_grown_and_blended_in(task, folder):
+    mask = np.zeros(PIXELS.shape[:2], bool)
+    mask[5:12, 6:15] = True
+    result = restored(PIXELS, task, folder, mask=mask, noise=20, grow=4, feather=3)
+    grown = masks.grow(mask, 4)
+    assert np.array_equal(result.mask, grown) and result.receipt.changed == 0
+    share = masks.feather(grown, 3)[..., None]
+    hard = restored(PIXELS, task, folder, mask=mask, noise=20, grow=4).picture.pixels.astype(float)
+    wanted = share * hard + (1 - share) * PIXELS
+    assert np.abs(result.picture.pixels - wanted).max() <= 1
+
+
+def test_the_receipt_of_a_painted_part_is_about_that_part(folder):
+    mask = np.zeros(PIXELS.shape[:2], bool)
+    mask[5:12, 6:15] = True
+    result = restored(PIXELS, "denoise", folder, noise=20, mask=mask)
+    taken = np.sqrt(np.square(result.picture.pixels.astype(float) - PIXELS)[mask].mean())
+    assert f"and {taken:.1f} taken away" in str(result.receipt)
 
 
 def test_the_receipt_says_how_much_noise_was_taken(folder):

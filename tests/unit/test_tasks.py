@@ -1,6 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from inpaint import edit, guides, pictures
 from inpaint.pictures import Picture
 from inpaint.preparing import PREPARE, Request, sides
 from inpaint.settings import OPTIONS, Settings
@@ -78,6 +81,15 @@ def test_extend_lays_the_picture_on_a_larger_canvas():
     assert made.mask[:3].all() and made.mask[:, :6].all() and not made.mask[3:, 6:].any()
 
 
+@pytest.mark.parametrize("size", [(60, 6), (60, 5), (2, 40), (1, 1), (1, 7), (300, 2)])
+@pytest.mark.parametrize("settings", [{"left": 9, "right": 9, "top": 9, "bottom": 9}, {"right": 9}])
+@pytest.mark.parametrize("grow", [3, 256])
+def test_a_narrow_picture_is_extended(size, settings, grow):
+    narrow = np.full((size[1], size[0], 3), 90, np.uint8)
+    result = edit(narrow, task="extend", grow=grow, steps=1, device="cpu", **settings)
+    assert (~result.mask).any() and (result.picture.pixels == 90).all()
+
+
 @pytest.mark.parametrize(("aspect", "told"), [("", "how far"), ("25:21", "sides 25:21 already")])
 def test_extend_wants_to_know_how_far(aspect, told):
     wanted = Settings(task="extend", aspect=aspect)
@@ -96,3 +108,33 @@ def test_models_and_tasks_fit_together():
         settled({"task": "fill", "model": "restore"})
     with pytest.raises(ValueError, match="^self can only fill holes; denoise needs a network"):
         settled({"task": "denoise", "model": "self"})
+
+
+# Sizes
+
+
+def peak_of(work):
+    """Megabytes of arrays that a call holds at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("settings", [{"aspect": "9999:1"}, {"right": 8192, "bottom": 8192}])
+def test_too_large_a_canvas_is_refused_before_it_is_made(settings):
+    def ask():
+        with pytest.raises(pictures.PictureError, match="the limit is"):
+            edit(np.zeros((100, 100, 3), np.uint8), task="extend", **settings)
+
+    assert peak_of(ask) < 10
+    with pytest.raises(pictures.PictureError, match=r"the limit is 0\.015 million"):
+        edit(np.zeros((100, 100, 3), np.uint8), task="extend", right=80, max_pixels=15_000)
+
+
+def test_of_a_huge_object_only_what_shows_is_made():
+    thing = Picture(RNG.integers(0, 256, (50, 50, 3), np.uint8))
+    at, canvas = "-9000,-9000,9999,9999", Picture(np.zeros((100, 100, 3), np.uint8))
+    assert peak_of(lambda: guides.laid(canvas, thing, None, at)) < 10

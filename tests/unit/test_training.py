@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from gaussian import x0_from_v
 from PIL import Image
 
 from inpaint.cli import main
@@ -31,7 +32,6 @@ from inpaint.training.loss import (
     random_timesteps,
     training_scheduler,
     v_target,
-    x0_from_v,
 )
 from inpaint.training.samples import fixed_loss
 from inpaint.training.session import learning_rate, stop_signals

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from gaussian import x0_from_v
 from torch import nn
 
 from inpaint.layers import ResBlock, biharmonic, cosine_abar, push_pull
-from inpaint.training.loss import noised, training_scheduler, x0_from_v
+from inpaint.training.loss import noised, training_scheduler
 from inpaint.unet import PRESETS, InpaintUNet
 
 ABAR = training_scheduler().alphas_cumprod
