@@ -190,14 +190,15 @@ function refresh() {
   root.classList.toggle("empty", !picture && !loading);
   root.classList.toggle("busy", Boolean(props.busy));
   if (!available(tool)) pick("brush");
-  const idle = {
+  const useful = {
+    load: !props.merging,
     undo: strokes.length || props.earlier || reviewing(),
     redo: undone.length || (!reviewing() && isLatest()),
     clear: strokes.length || picture?.under,
   };
   for (const button of root.querySelectorAll("[data-do]")) {
     const name = button.dataset.do;
-    button.disabled = !(name in views) && (Boolean(props.busy) || !(idle[name] ?? true));
+    button.disabled = !(name in views) && (Boolean(props.busy) || !(useful[name] ?? true));
     if (GUIDED.includes(name)) button.hidden = !props.guide;
     const active = name.endsWith("-view") ? name === `${mode}-view` : name === tool && !reviewing();
     if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", active);
@@ -340,6 +341,7 @@ for (const [name, handler] of Object.entries({
   append: onAppend,
   review: onReview,
   earlier: refresh,
+  merging: refresh,
   grow: drawBand,
   feather: drawBand,
   guide: refresh,

@@ -20,7 +20,7 @@ from inpaint.ui import studio
 from inpaint.ui.canvas import preview
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
-from inpaint.ui.running import bar, followed, freed, locked
+from inpaint.ui.running import bar, busy, followed, freed
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
 from inpaint.ui.showing import Updates, on_canvas, opened, quiet
 from inpaint.ui.turns import Line
@@ -178,7 +178,7 @@ def told(result: VideoResult) -> str:
 
 def _begun(parts: Parts) -> Updates:
     return {
-        **locked(parts, True),
+        **busy(parts, True),
         parts.clip_view: gr.update(value=None, visible=False),
         parts.clip_save: gr.update(visible=False),
     }

@@ -10,8 +10,17 @@ import gradio as gr
 from inpaint.ui import review
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, sheet
-from inpaint.ui.showing import Updates, estimating, nothing, quiet, shown, task_chosen, together
-from inpaint.ui.words import mark, say
+from inpaint.ui.showing import (
+    Updates,
+    estimating,
+    merging,
+    nothing,
+    quiet,
+    shown,
+    task_chosen,
+    together,
+)
+from inpaint.ui.words import say
 
 SAVE_FILE = "file => file && window.inpaintSave(file)"
 
@@ -35,17 +44,15 @@ def wire_results(parts: Parts) -> None:
         if session.job or session.visit.shown is None:
             return nothing(parts)
         if session.draft is None:
-            return {
-                parts.canvas: gr.update(value=review.begin_merging(session, strokes), review=None),
-                parts.status: say("merging"),
-                parts.merge: gr.update(value=mark("merge_keep"), variant="primary"),
-                **_locked(parts, True),
-            }
+            sheet = review.begin_merging(session, strokes)
+            return together(
+                {parts.canvas: gr.update(value=sheet, review=None), parts.status: say("merging")},
+                merging(parts, True),
+            )
         return together(
             {parts.canvas: gr.update(value=review.end_merging(session)), parts.status: ""},
+            merging(parts, False),
             shown(parts, session),
-            {parts.merge: gr.update(value=mark("merge"), variant="secondary")},
-            _locked(parts, False),
         )
 
     parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
@@ -60,13 +67,6 @@ def wire_results(parts: Parts) -> None:
         )
 
     parts.proceed.click(on_proceed, parts.session, parts.outputs, **quiet(parts))
-
-
-def _locked(parts: Parts, merging: bool) -> Updates:
-    """While candidates are merged nothing else begins."""
-    buttons = (parts.fill, parts.more, parts.proceed, parts.delete, parts.grow_again)
-    changes = {button: gr.update(interactive=not merging) for button in buttons}
-    return {parts.history: gr.update(visible=not merging), **changes}
 
 
 def wire_history(parts: Parts, device: str) -> None:

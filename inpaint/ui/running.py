@@ -12,7 +12,7 @@ from inpaint.results import Moment
 from inpaint.ui import controls, opening, studio
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, sheet
-from inpaint.ui.showing import Updates, quiet, shown, together
+from inpaint.ui.showing import Updates, locked, quiet, shown, together
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 from inpaint.visit import Run
@@ -140,7 +140,7 @@ def followed(
 
 def _begun(parts: Parts) -> Updates:
     return {
-        **locked(parts, True),
+        **busy(parts, True),
         parts.proceed: gr.update(interactive=False),
         parts.download: gr.update(interactive=False),
         parts.results: gr.update(visible=True),
@@ -150,25 +150,17 @@ def _begun(parts: Parts) -> Updates:
 
 def freed(parts: Parts, said: str) -> Updates:
     """Let the next run begin, and say something about the last."""
-    return {**locked(parts, False), parts.status: said}
+    return {**busy(parts, False), parts.status: said}
 
 
-def locked(parts: Parts, busy: bool) -> Updates:
-    """While something runs nothing else begins, and no other picture takes its place."""
-    buttons = (
-        parts.fill,
-        parts.clip_fill,
-        parts.more,
-        parts.grow_again,
-        parts.merge,
-        parts.delete,
-        parts.open_project,
-        parts.open_clip,
-    )
+def busy(parts: Parts, now: bool) -> Updates:
+    """While something runs the page is locked, and no other picture takes its place."""
+    buttons = (parts.merge, parts.open_project, parts.open_clip)
     return {
-        parts.canvas: gr.update(busy=busy),
-        **{button: gr.update(interactive=not busy) for button in buttons},
-        parts.stop: gr.update(interactive=busy),
+        **locked(parts, now),
+        parts.canvas: gr.update(busy=now),
+        **{button: gr.update(interactive=not now) for button in buttons},
+        parts.stop: gr.update(interactive=now),
     }
 
 

@@ -49,6 +49,34 @@ def nothing(parts: Parts) -> Updates:
     return {parts.status: gr.skip()}
 
 
+def locked(parts: Parts, now: bool) -> Updates:
+    """While a run goes on or candidates are merged nothing else begins, and no mask is added to."""
+    buttons = (
+        parts.fill,
+        parts.clip_fill,
+        parts.more,
+        parts.grow_again,
+        parts.delete,
+        parts.find,
+        parts.see_through,
+    )
+    return {button: gr.update(interactive=not now) for button in buttons}
+
+
+def merging(parts: Parts, now: bool) -> Updates:
+    """Show whether candidates are being merged, which another picture ends too."""
+    return {
+        **locked(parts, now),
+        parts.canvas: gr.update(merging=now),
+        parts.history: gr.update(visible=not now),
+        parts.proceed: gr.update(interactive=not now),
+        parts.merge: gr.update(
+            value=mark("merge_keep" if now else "merge"),
+            variant="primary" if now else "secondary",
+        ),
+    }
+
+
 def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
     """Show a picture that was opened, with an empty desk, or as far as its project was."""
     return together(
@@ -62,6 +90,7 @@ def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
             parts.clip_box: gr.update(visible=session.clip is not None),
         },
         guide(parts, ""),
+        merging(parts, False),
         shown(parts, session),
     )
 

@@ -1,0 +1,47 @@
+"""What the page shows of a session, as the updates that its events answer with."""
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from inpaint.pictures import Picture
+from inpaint.ui import running, showing
+from inpaint.ui.layout import Parts, make_page
+from inpaint.ui.session import Session
+from inpaint.visit import Visit
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    with gr.Blocks():
+        return make_page()
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(Visit.begin("name", b"", Picture(PIXELS)))
+
+
+def locks(updates) -> set:
+    """What is not to be pressed."""
+    changes = {part: update for part, update in updates.items() if isinstance(update, dict)}
+    return {part for part, change in changes.items() if change.get("interactive") is False}
+
+
+def test_another_picture_ends_the_merging(parts, session):
+    merging = showing.merging(parts, True)
+    page = showing.opened(parts, session, None)
+    opening = locks(merging) - {parts.proceed}  # there is no result to go on from
+    assert opening and all(page[part]["interactive"] for part in opening)
+    assert (merging[parts.history]["visible"], page[parts.history]["visible"]) == (False, True)
+    assert (merging[parts.canvas]["merging"], page[parts.canvas]["merging"]) == (True, False)
+    assert page[parts.merge] == showing.merging(parts, False)[parts.merge] != merging[parts.merge]
+
+
+def test_what_begins_something_rests_while_candidates_are_merged_and_during_a_run(parts):
+    beginning = {parts.fill, parts.clip_fill, parts.more, parts.grow_again, parts.delete}
+    changing = {parts.find, parts.see_through}
+    for updates in (showing.merging(parts, True), running.busy(parts, True)):
+        assert beginning | changing <= locks(updates)
