@@ -217,6 +217,13 @@ root.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (button) act(button.dataset.do);
 });
+// What is in sight counts: a button of the page finds it among the strokes.
+function settle({ target }) {
+  if (locked() || root.contains(target) || !target.closest?.("button")) return;
+  if (corners?.points.length > 2) closePolygon();
+  if (layerOn) keepLayer();
+}
+onPage("click", settle, { capture: true });
 
 stage.addEventListener("contextmenu", (event) => live && event.preventDefault()); // a long touch
 addEventListener("blur", () => seeOriginal(false), { signal: outside.signal });

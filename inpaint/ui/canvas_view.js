@@ -31,12 +31,12 @@ const look = { tone: "red", opacity: 0.42 }; // of the mask
 
 // Listeners outside this element go when Gradio drops the element; while it is hidden they rest.
 const outside = new AbortController();
-function onPage(type, handler) {
+function onPage(type, handler, options = {}) {
   const guarded = (event) => {
     if (!root.isConnected) outside.abort();
     else if (stage.offsetParent) handler(event);
   };
-  document.addEventListener(type, guarded, { signal: outside.signal });
+  document.addEventListener(type, guarded, { ...options, signal: outside.signal });
 }
 const typing = (target) =>
   target.closest?.(
