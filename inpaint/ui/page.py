@@ -177,7 +177,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         [task.change, *(control.change for control in values)],
         None,
         [task, *values],
-        js=address.script(),
+        js=address.script(options.model),
         **quiet(parts),
     )
     for name in ("grow", "feather"):
@@ -199,7 +199,9 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
 
     def on_model(name: str, chosen: str) -> Updates:
         found = controls.updates(name, controls.defaults(name, model=chosen))
-        changed = ("model", *controls.FOR_MODELS, *models.defaults(chosen))
+        own = models.defaults(chosen)
+        led = controls.SAMPLER_DEFAULTS if "sampler" in own else ()
+        changed = {"model", *controls.FOR_MODELS, *own, *led}
         named = dict(zip(controls.NAMES, found, strict=True))
         return {parts.settings[key]: named[key] for key in changed}
 
@@ -210,12 +212,11 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         if not request.query_params and not remembered and options.model == Settings().model:
             # A visitor who is quick has changed something meanwhile.
             return nothing(parts) | captions
-        kept = {"model": options.model, **(remembered or {})}
-        with_recipe = kept.pop("recipe", True)
-        name, found = address.settings_in(dict(request.query_params), kept)
+        kept = remembered or {}
+        name, found = address.settings_in(dict(request.query_params), kept, options.model)
         return {
             task: name,
-            parts.with_recipe: bool(with_recipe),
+            parts.with_recipe: bool(kept.get("recipe", True)),
             **captions,
             **task_chosen(parts, name, found),
         }

@@ -141,6 +141,10 @@ def test_the_page_follows_the_task_and_the_address_restores_it(visit, screenshot
     until(again, "text('#fill') == 'Extend'")
     until(again, "document.querySelector('#left input[type=number]').value == '40'")
     screenshot(again, "page-extend")
+    # Where the model is another one, what it brings is in the address, also as it usually is.
+    led = visit("?task=fill&model=photo&steps=10&candidates=2&sampler=ddnm")
+    until(led, "location.search.includes('steps=10') && location.search.includes('eta=')")
+    assert parse_qs(urlsplit(led.url).query)["sampler"] == ["ddnm"]
 
 
 def test_of_two_tasks_chosen_at_once_the_second_counts(visit):
