@@ -134,7 +134,7 @@ def filled(
         mask = drawing.mask()
     settings = studio.settings_of(task, controls)
     used: dict[str, Any] = {"task": task, "seed": int(seed or 0)} | {
-        name: settings[name] for name in USED
+        name: settings[name] for name in USED if name in settings
     }
     clip = session.clip
     from inpaint.video.saving import CONTAINERS  # as above

@@ -160,7 +160,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     values, task = parts.values, parts.task
 
-    def on_task(name: str, model: str, candidates: int) -> Updates:
+    def on_task(name: str, model: str, candidates: int | None) -> Updates:
         found = controls.for_task(name, model, candidates, options.model)
         return task_chosen(parts, name, found)
 

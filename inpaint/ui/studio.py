@@ -38,14 +38,21 @@ R = TypeVar("R")
 
 
 def settings_of(task: str, controls: tuple[Any, ...]) -> dict[str, Any]:
-    """Name the values of the controls that the task has; the models are those of the list alone."""
+    """Name the values of the controls that the task has; what is cleared has its default.
+
+    The models are those of the list alone.
+    """
     named = dict(zip(NAMES, controls, strict=True))
     if task not in TASKS:
         raise sorry(f"Choose a task of the list: {', '.join(TASKS)}.")
     model = named["model"]
     if model not in offered():
         raise sorry(say("which_model", models=", ".join(offered())))
-    used = {key: value for key, value in named.items() if is_shown(key, task, model)}
+    used = {
+        key: value
+        for key, value in named.items()
+        if value is not None and is_shown(key, task, model)
+    }
     return {"task": task, **used}
 
 
@@ -135,7 +142,7 @@ def run(
             guide=guide,
             device=device,
             progress=progress,
-            seed=seed,
+            seed=int(seed or 0),
             **settings,
         )
 

@@ -147,6 +147,16 @@ def test_the_page_follows_the_task_and_the_address_restores_it(visit, screenshot
     assert parse_qs(urlsplit(led.url).query)["sampler"] == ["ddnm"]
 
 
+def test_a_number_that_is_cleared_leaves_the_setting_at_its_default(visit):
+    tab = visit("?task=extend&left=40&steps=3")
+    upload(tab, examples()[0].picture)
+    costs(tab)
+    before = tab.inner_text("#cost")
+    tab.locator("#steps input[type=number]").fill("")
+    until(tab, "text('#cost').includes('evaluations') && text('#cost') != it", before)
+    assert not tab.locator(".toast-body").count()
+
+
 def test_of_two_tasks_chosen_at_once_the_second_counts(visit):
     tab = visit()
     tab.evaluate("""for (const name of ["extend", "denoise"])

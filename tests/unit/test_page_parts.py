@@ -9,7 +9,7 @@ import pytest
 
 from inpaint import edit
 from inpaint.settings import OPTIONS, Settings
-from inpaint.tasks import TASKS
+from inpaint.tasks import TASKS, settled
 from inpaint.ui import address, controls, studio, words
 from inpaint.ui.job import Job
 from inpaint.ui.turns import Line, LineFull
@@ -47,6 +47,20 @@ def test_a_slider_can_stand_at_a_tasks_defaults(task):
         if isinstance(control, gr.Slider):
             steps = (values[control.elem_id] - control.minimum) / control.step
             assert steps == pytest.approx(round(steps)), control.elem_id
+
+
+def test_a_number_that_is_cleared_leaves_the_setting_at_its_default():
+    steps = controls.make_main("fill")["steps"]
+    assert (steps.preprocess(None), steps.preprocess(7), steps.get_block_name()) == (
+        None,
+        7,
+        "slider",
+    )
+    values = dict.fromkeys(controls.NAMES) | {"model": "sd15"}
+    named = studio.settings_of("fill", tuple(values[name] for name in controls.NAMES))
+    assert settled(named).as_dict() == controls.defaults("fill", model="sd15")
+    assert controls.for_task("fill", "self", None, "self")["candidates"] == 1
+    assert controls.new_seed(True, 5.0) == 5.0 and controls.new_seed(True, None) is not None
 
 
 def test_any_task_can_be_chosen_after_any_other():
