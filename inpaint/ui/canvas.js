@@ -388,6 +388,9 @@ root.canvasView = {
   get src() {
     return picture && !loading ? picture.src : null;
   },
+  get base() {
+    return picture && !loading ? picture.base : null;
+  },
   get previewed() {
     return preview !== null;
   },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from inpaint.ui.guarded import Guarded
 from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
-from inpaint.ui.running import then_run, wire_running
+from inpaint.ui.running import busy, then_run, wire_running
 from inpaint.ui.session import Session, sorry, thumbnail
 from inpaint.ui.showing import (
     Updates,
@@ -86,19 +87,21 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         **on_canvas(parts),
     ).then(**estimating(parts, options.device))
 
-    def on_mask(session: Session, event: gr.EventData) -> Updates:
-        return {parts.canvas: opening.with_mask(session, uploaded_file(event))}
+    drawn = [parts.session, parts.canvas]
 
-    parts.canvas.mask_upload(on_mask, parts.session, parts.outputs, **on_canvas(parts)).then(
+    def on_mask(session: Session | None, strokes: Strokes | None, event: gr.EventData) -> Updates:
+        return {parts.canvas: opening.with_mask(session, strokes, uploaded_file(event))}
+
+    parts.canvas.mask_upload(on_mask, drawn, parts.outputs, **on_canvas(parts)).then(
         **estimating(parts, options.device)
     )
 
-    def on_see_through(session: Session, strokes: Strokes | None) -> Updates:
+    def on_see_through(session: Session | None, strokes: Strokes | None) -> Updates:
         return {parts.canvas: opening.with_transparent(session, strokes)}
 
-    parts.see_through.click(
-        on_see_through, [parts.session, parts.canvas], parts.outputs, **quiet(parts)
-    ).then(**estimating(parts, options.device))
+    parts.see_through.click(on_see_through, drawn, parts.outputs, **quiet(parts)).then(
+        **estimating(parts, options.device)
+    )
 
     def on_snap(session: Session | None, event: gr.EventData) -> Updates:
         if session is None:
@@ -110,12 +113,20 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 
     def on_find(
         session: Session | None, strokes: Strokes | None, task: str, *values: Any
-    ) -> Updates:
-        return {parts.canvas: opening.find(session, strokes, task, *values)}
+    ) -> Iterator[Updates]:
+        """Look for damage; nothing is painted meanwhile, which the answer would not know of."""
+        opening.at_rest(session)
+        yield {**busy(parts, True), parts.stop: gr.update(interactive=False)}
+        try:
+            sheet = opening.find(session, strokes, task, *values)
+        except Exception:
+            yield busy(parts, False)
+            raise
+        yield together(busy(parts, False), {parts.canvas: gr.update(value=sheet)})
 
     parts.find.click(
         on_find,
-        [parts.session, parts.canvas, parts.task, *parts.values],
+        [*drawn, parts.task, *parts.values],
         parts.outputs,
         api_visibility="private",
         show_progress="minimal",

@@ -4,9 +4,14 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
-from inpaint.ui import running, showing
+from inpaint.tasks import TASKS
+from inpaint.ui import controls, running, showing
+from inpaint.ui.canvas import MaskCanvas
 from inpaint.ui.layout import Parts, make_page
+from inpaint.ui.options import Options
+from inpaint.ui.page import create_demo
 from inpaint.ui.session import Session
 from inpaint.visit import Visit
 
@@ -45,3 +50,16 @@ def test_what_begins_something_rests_while_candidates_are_merged_and_during_a_ru
     changing = {parts.find, parts.see_through}
     for updates in (showing.merging(parts, True), running.busy(parts, True)):
         assert beginning | changing <= locks(updates)
+
+
+def test_nothing_is_painted_while_damage_is_looked_for(session):
+    (event,) = (event for event in create_demo(Options()).fns.values() if event.name == "on_find")
+    task = next(name for name, row in TASKS.items() if row.proposes)
+    values = controls.defaults(task)
+    strokes = Strokes((44, 40), (Stroke("brush", 3, ((10, 10),)),))
+    steps = event.fn(session, strokes, task, *(values[name] for name in controls.NAMES))
+    canvas = [
+        change for step in steps for part, change in step.items() if isinstance(part, MaskCanvas)
+    ]
+    assert [change["busy"] for change in canvas] == [True, False]
+    assert canvas[-1]["value"].strokes == strokes
