@@ -34,6 +34,10 @@ class Drawing:
         """Whether there is surely nothing in it."""
         return self.base is None and not self.strokes.strokes
 
+    def is_like(self, other: Drawing) -> bool:
+        """Whether it was painted alike, over the same mask."""
+        return self.base is other.base and self.strokes == other.strokes
+
     def mask(self) -> Mask:
         """Return (H, W) bool at the size of the picture drawn on."""
         return masks.rasterize(self.strokes, base=self.base)
@@ -123,6 +127,8 @@ class Visit:
     invented
         (H, W) bool: the pixels of `picture` that runs may have invented; None while it is the
         original.
+    left
+        A mask that no run has, and the picture that it was painted on.
     """
 
     name: str
@@ -135,6 +141,7 @@ class Visit:
     shown: Run | None = None
     origin: Run | None = None
     invented: Mask | None = None
+    left: tuple[Picture, Drawing] | None = None
 
     @classmethod
     def begin(cls, name: str, source: bytes, picture: Picture) -> Visit:
@@ -170,21 +177,36 @@ class Visit:
         self._make_room()
         return run
 
-    def proceed(self) -> None:
-        """Go on from the chosen candidate with an empty mask."""
+    def leave(self, drawing: Drawing | None) -> None:
+        """Keep a mask that no run has for when its picture is painted on again."""
+        if self.left and _alike(self.left[0], self.picture):
+            self.left = None
+        known = (run.drawing for run in self.runs)
+        if drawing and not drawing.empty and not any(one and drawing.is_like(one) for one in known):
+            self.left = self.picture, drawing
+
+    def proceed(self) -> Drawing | None:
+        """Go on from the chosen candidate with an empty mask, or give the one that was left."""
         if self.shown is None:
             raise ValueError("There is no result to go on from.")
         self.origin = self.shown
         self.picture, self.invented = self.shown.picture(), self.shown.invented()
-        self.base = self.shown = None
+        self.shown = None
+        return self._begun(None)
 
     def back_to(self, run: Run | None) -> Drawing | None:
-        """Return to what a run started from, or with None to the original; give its mask."""
+        """Return to what a run started from, or with None to the original; give the mask."""
         self.shown = run
         self.picture = run.before if run else self.original
         self.origin = run.origin if run else None
         self.invented = run.earlier if run else None
+        return self._begun(run)
+
+    def _begun(self, run: Run | None) -> Drawing | None:
+        """Return the mask to begin with: a run's own, or what was left with the picture."""
         drawing = run.drawing if run else None
+        if run is None and self.left and _alike(self.left[0], self.picture):
+            drawing = self.left[1]
         self.base = drawing.base if drawing else None
         return drawing
 
@@ -207,6 +229,10 @@ class Visit:
         marks = (mark for run in self.runs for mark in (run.marked, run.earlier))
         whole |= {id(mark): mark.nbytes for mark in marks if mark is not None}
         return sum(whole.values()) + sum(p.pixels.nbytes + p.alpha.nbytes for p in patches)
+
+
+def _alike(one: Picture, other: Picture) -> bool:
+    return one is other or np.array_equal(one.pixels, other.pixels)
 
 
 def _pictures(run: Run) -> list[Picture]:

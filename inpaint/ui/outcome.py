@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from inpaint.masks import Strokes
 from inpaint.ui import review
 from inpaint.ui.layout import Parts
-from inpaint.ui.session import Session, sheet
+from inpaint.ui.session import Session, drawing_of, sheet
 from inpaint.ui.showing import (
     Updates,
     estimating,
@@ -25,8 +26,9 @@ from inpaint.ui.words import say
 SAVE_FILE = "file => file && window.inpaintSave(file)"
 
 
-def wire_results(parts: Parts) -> None:
+def wire_results(parts: Parts, device: str) -> None:
     """Let candidates be chosen, compared, merged and gone on with."""
+    drawn = [parts.session, parts.canvas]
 
     def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
         run = session.visit.shown
@@ -38,7 +40,7 @@ def wire_results(parts: Parts) -> None:
         run.chosen = event.index
         return shown(parts, session)
 
-    parts.gallery.select(on_pick, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
+    parts.gallery.select(on_pick, drawn, parts.outputs, **quiet(parts))
 
     def on_merge(session: Session, strokes: Any) -> Updates:
         if session.job or session.visit.shown is None:
@@ -55,32 +57,37 @@ def wire_results(parts: Parts) -> None:
             shown(parts, session),
         )
 
-    parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
+    parts.merge.click(on_merge, drawn, parts.outputs, **quiet(parts))
 
-    def on_proceed(session: Session) -> Updates:
+    def on_proceed(session: Session, strokes: Strokes | None) -> Updates:
         if session.job or session.draft is not None:
             return nothing(parts)
-        session.visit.proceed()
+        session.visit.leave(drawing_of(session, strokes))
+        seen = sheet(session, session.visit.proceed())
         return together(
-            {parts.canvas: gr.update(value=sheet(session)), parts.cost: "", parts.status: ""},
+            {parts.canvas: gr.update(value=seen), parts.cost: "", parts.status: ""},
             shown(parts, session),
         )
 
-    parts.proceed.click(on_proceed, parts.session, parts.outputs, **quiet(parts))
+    parts.proceed.click(on_proceed, drawn, parts.outputs, **quiet(parts)).then(
+        **estimating(parts, device)
+    )
 
 
 def wire_history(parts: Parts, device: str) -> None:
     """Let the visitor go back to any result, or forget it."""
+    drawn = [parts.session, parts.canvas]
 
-    def on_history(session: Session, event: gr.SelectData) -> Updates:
+    def on_history(session: Session, strokes: Strokes | None, event: gr.SelectData) -> Updates:
         runs = session.visit.runs
         if session.job or session.draft is not None or event.index > len(runs):
             return nothing(parts)
         run = runs[event.index - 1] if event.index else None
+        session.visit.leave(drawing_of(session, strokes))
         drawing = session.visit.back_to(run)
         if run is None:
             seen = {
-                parts.canvas: gr.update(value=sheet(session)),
+                parts.canvas: gr.update(value=sheet(session, drawing)),
                 parts.status: say("original_back"),
             }
             return together(seen, shown(parts, session))
@@ -95,20 +102,21 @@ def wire_history(parts: Parts, device: str) -> None:
         }
         return together(chosen, back, shown(parts, session))
 
-    parts.history.select(on_history, parts.session, parts.outputs, **quiet(parts)).then(
+    parts.history.select(on_history, drawn, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 
-    def on_back(session: Session) -> Updates:
+    def on_back(session: Session, strokes: Strokes | None) -> Updates:
         """Undo beyond the first stroke: the run is back that made the picture painted on."""
         run = session.visit.origin
         if session.job or session.draft is not None or run is None:
             return nothing(parts)
+        session.visit.leave(drawing_of(session, strokes))
         drawing = session.visit.back_to(run)
         seen = {parts.canvas: gr.update(value=sheet(session, drawing))}
         return together(seen, shown(parts, session))
 
-    parts.canvas.back(on_back, parts.session, parts.outputs, **quiet(parts)).then(
+    parts.canvas.back(on_back, drawn, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 

@@ -54,7 +54,7 @@ def create_demo(options: Options) -> gr.Blocks:
         _wire_opening(parts, options, line)
         _wire_settings(parts, options, demo)
         wire_running(parts, options.device, line)
-        wire_results(parts)
+        wire_results(parts, options.device)
         wire_history(parts, options.device)
         wire_downloads(parts)
         wire_clips(parts, options, line)

@@ -56,6 +56,28 @@ def test_the_mask_that_strokes_lie_on_comes_back(visit):
     assert visit.back_to(first).mask()[:4].all() and visit.base[:4].all()
 
 
+def test_a_mask_that_no_run_has_waits_with_its_picture(visit):
+    first = run(visit)
+    visit.leave(first.drawing)
+    assert visit.left is None, "a run has it"
+    visit.proceed()
+    base = np.zeros((40, 44), bool)
+    base[:4] = True
+    painted = Drawing(STROKES, base)
+    visit.leave(painted)
+    assert visit.back_to(first) is first.drawing and visit.back_to(None) is None
+    visit.back_to(first)
+    visit.leave(first.drawing)
+    assert visit.proceed() is painted and visit.base is base
+    visit.leave(None)  # it was cleared
+    visit.back_to(first)
+    assert visit.proceed() is None and visit.base is None
+    visit.back_to(None)
+    visit.leave(painted)
+    visit.back_to(first)
+    assert visit.back_to(None) is painted
+
+
 def test_deleting_keeps_what_is_painted_on(visit):
     first = run(visit)
     visit.proceed()
