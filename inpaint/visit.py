@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,17 @@ MAX_BYTES = 1 << 30
 """Pixels and patches kept in memory for one visit; the oldest runs make room."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Drawing:
     """What is masked: strokes, over a mask that they began with."""
 
     strokes: Strokes
     base: Mask | None = None
 
-    @property
+    @cached_property
     def empty(self) -> bool:
-        """Whether there is surely nothing in it."""
-        return self.base is None and not self.strokes.strokes
+        """Whether nothing is masked, be it that all of it was taken away again."""
+        return not self.strokes.strokes and self.base is None or not self.mask().any()
 
     def is_like(self, other: Drawing) -> bool:
         """Whether it was painted alike, over the same mask."""

@@ -70,9 +70,9 @@ def estimate(
     if strokes.size != picture.size:
         return ""
     drawing = Drawing(strokes, session.visit.base)
-    if TASKS[task].mask == "needed" and drawing.empty:
-        return ""
     try:
+        if TASKS[task].mask == "needed" and drawing.empty:
+            return ""
         cost = inpaint.estimate(
             picture,
             marked(task, drawing),

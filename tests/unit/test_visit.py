@@ -56,6 +56,15 @@ def test_the_mask_that_strokes_lie_on_comes_back(visit):
     assert visit.back_to(first).mask()[:4].all() and visit.base[:4].all()
 
 
+@pytest.mark.parametrize("tool", ["clear", "rectangle", "shrink"])
+def test_a_drawing_of_which_all_was_taken_away_is_empty(tool):
+    points = [[0, 0], [44, 40]] if tool == "rectangle" else []
+    away = {"tool": tool, "radius": 9, "points": points, "erase": tool == "rectangle"}
+    strokes = Strokes.parse({"width": 44, "height": 40, "strokes": [STROKE, away]})
+    assert Drawing(strokes).empty and Drawing(strokes, np.zeros((40, 44), bool)).empty
+    assert not Drawing(STROKES).empty and not Drawing(Strokes((44, 40), ()), MASK).empty
+
+
 def test_a_mask_that_no_run_has_waits_with_its_picture(visit):
     first = run(visit)
     visit.leave(first.drawing)
