@@ -27,18 +27,16 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
     )
     then_run(picking, parts, device, line)
 
-    def on_wider(
-        strokes: Strokes | None, session: Session, seed: Any, task: str, *values: Any
-    ) -> Iterator[Updates]:
-        """Grow the mask by a step that can be undone, and run again."""
+    def on_wider(strokes: Strokes | None, session: Session) -> Iterator[Updates]:
+        """Grow the mask by a step that can be undone, and do what is on show again."""
         drawing = opening.widened(session, strokes)
         yield {parts.canvas: gr.update(value=sheet(session, drawing))}
-        work = studio.run(drawing.strokes, session, line, device, seed, task, *values)
+        work = studio.again(drawing.strokes, session, line, device)
         yield from running(parts, session, work)
 
     parts.grow_again.click(
         on_wider,
-        [parts.canvas, parts.session, parts.seed, parts.task, *parts.values],
+        [parts.canvas, parts.session],
         parts.outputs,
         concurrency_limit=None,
         trigger_mode="once",

@@ -149,6 +149,16 @@ def run(
     return (yield from _worked(session, line, work, used, picture))
 
 
+def again(strokes: Strokes, session: Session, line: Line, device: str) -> Running:
+    """Run with the settings of the result on show, whatever the page's are."""
+    shown = session.visit.shown
+    if shown is None:
+        raise sorry(say("open_first"))
+    values = shown.settings
+    controls = (values.get(name) for name in NAMES)
+    return run(strokes, session, line, device, values["seed"], values["task"], *controls)
+
+
 def more_like(session: Session, line: Line, device: str, seed: int) -> Running:
     """Run the chosen candidate's settings again, from it, with other seeds and less noise."""
     shown = session.visit.shown

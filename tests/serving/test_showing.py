@@ -4,16 +4,18 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from inpaint import edit
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
-from inpaint.ui import controls, running, showing
+from inpaint.ui import controls, running, showing, studio
 from inpaint.ui.canvas import MaskCanvas
 from inpaint.ui.layout import Parts, make_page
 from inpaint.ui.options import Options
 from inpaint.ui.page import create_demo
 from inpaint.ui.session import Session
-from inpaint.visit import Visit
+from inpaint.ui.turns import Line
+from inpaint.visit import Drawing, Visit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
 
@@ -63,3 +65,15 @@ def test_nothing_is_painted_while_damage_is_looked_for(session):
     ]
     assert [change["busy"] for change in canvas] == [True, False]
     assert canvas[-1]["value"].strokes == strokes
+
+
+def test_a_wider_mask_is_filled_with_the_settings_of_what_is_on_show(session):
+    strokes = Strokes((44, 40), (Stroke("brush", 3, ((10, 10),)),))
+    wanted = {"task": "repair", "model": "self", "steps": 1, "seed": 7, "strength": 0.3}
+    result = edit(session.visit.picture, strokes, device="cpu", **wanted)
+    session.visit.add(result, Drawing(strokes), session.visit.picture, "Done.")
+    work = studio.again(strokes, session, Line(2), "cpu")
+    for _ in work:
+        pass
+    made = session.visit.runs[-1]
+    assert len(session.visit.runs) == 2 and wanted.items() <= made.settings.items()
