@@ -36,8 +36,8 @@ USED = ("model", "sampler", "steps", "strength", "resample", "jump", "eta", "gro
 def wire_clips(parts: Parts, options: Options, line: Line) -> None:
     """Let clips be opened, filled and saved."""
     parts.open_clip.upload(
-        lambda path: shown_clip(parts, Path(path), options.max_pixels),
-        parts.open_clip,
+        lambda path, task: shown_clip(parts, Path(path), options.max_pixels, task),
+        [parts.open_clip, parts.task],
         parts.outputs,
         **on_canvas(parts),
     )
@@ -80,10 +80,10 @@ def is_clip(path: Path) -> bool:
     return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
 
 
-def shown_clip(parts: Parts, path: Path, max_pixels: int) -> Updates:
+def shown_clip(parts: Parts, path: Path, max_pixels: int, task: str) -> Updates:
     """Open a video and show its first frame, to be painted on."""
     session, about = from_clip(path, max_pixels)
-    return opened(parts, session, None) | {
+    return opened(parts, session, None, task) | {
         parts.clip_told: about,
         parts.clip_view: gr.update(value=None, visible=False),
         parts.clip_save: gr.update(visible=False),

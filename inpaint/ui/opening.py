@@ -112,7 +112,7 @@ def find(session: Session | None, strokes: Strokes | None, task: str, *controls:
     return add_to_mask(session, strokes, found)
 
 
-def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
+def take_guide(session: Session | None, path: Path, max_pixels: int) -> None:
     """Take a second picture."""
     if session is None:
         raise sorry(say("open_first"))
@@ -120,7 +120,6 @@ def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
         session.visit.guide = pictures.read(path, max_pixels=max_pixels)
     except ValueError as error:
         raise sorry(str(error)) from None
-    return session.visit.guide
 
 
 def snapped(session: Session, rough: Strokes, device: str) -> list[Stroke]:

@@ -92,7 +92,7 @@ def wire_history(parts: Parts, device: str) -> None:
             }
             return together(seen, shown(parts, session))
         values = run.settings
-        chosen = task_chosen(parts, values["task"], values, sheet(session, drawing))
+        chosen = task_chosen(parts, session, values["task"], values, sheet(session, drawing))
         title = say(f"task_{values['task']}")
         back = {
             parts.task: values["task"],

@@ -21,12 +21,11 @@ from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
 from inpaint.ui.running import busy, then_run, wire_running
-from inpaint.ui.session import Session, sorry, thumbnail
+from inpaint.ui.session import Session, sorry
 from inpaint.ui.showing import (
     Updates,
     estimating,
     guide,
-    guide_tip,
     nothing,
     on_canvas,
     opened,
@@ -66,23 +65,23 @@ def create_demo(options: Options) -> gr.Blocks:
 
 
 def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
-    def on_open(path: Path) -> Updates:
+    def on_open(path: Path, task: str) -> Updates:
         session, drawing = opening.opened(path, options.max_pixels)
         told = say("manifest") if pictures.has_manifest(session.visit.source) else ""
-        return opened(parts, session, drawing) | {parts.status: told}
+        return opened(parts, session, drawing, task) | {parts.status: told}
 
-    def on_upload(event: gr.EventData) -> Updates:
+    def on_upload(task: str, event: gr.EventData) -> Updates:
         path = uploaded_file(event)
         if is_clip(path):
-            return shown_clip(parts, path, options.max_pixels)
-        return on_open(path)
+            return shown_clip(parts, path, options.max_pixels, task)
+        return on_open(path, task)
 
-    parts.canvas.upload(on_upload, outputs=parts.outputs, **on_canvas(parts)).then(
+    parts.canvas.upload(on_upload, parts.task, parts.outputs, **on_canvas(parts)).then(
         **estimating(parts, options.device)
     )
     parts.open_project.upload(
-        lambda path: on_open(Path(path)),
-        parts.open_project,
+        lambda path, task: on_open(Path(path), task),
+        [parts.open_project, parts.task],
         parts.outputs,
         **on_canvas(parts),
     ).then(**estimating(parts, options.device))
@@ -133,18 +132,18 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         show_progress_on=parts.status,
     ).then(**estimating(parts, options.device))
 
-    def on_guide(path: str, session: Session | None) -> Updates:
-        picture = opening.take_guide(session, Path(path), options.max_pixels)
-        return guide(parts, thumbnail(picture))
+    def on_guide(path: str, session: Session | None, task: str) -> Updates:
+        opening.take_guide(session, Path(path), options.max_pixels)
+        return guide(parts, session, task)
 
     parts.guide.upload(
-        on_guide, [parts.guide, parts.session], parts.outputs, **on_canvas(parts)
+        on_guide, [parts.guide, parts.session, parts.task], parts.outputs, **on_canvas(parts)
     ).then(**estimating(parts, options.device))
 
     def on_guide_remove(session: Session | None, task: str) -> Updates:
         if session:
             session.visit.guide = None
-        return guide(parts, "", guide_tip(task))
+        return guide(parts, session, task)
 
     parts.guide_remove.click(
         on_guide_remove, [parts.session, parts.task], parts.outputs, **quiet(parts)
@@ -153,11 +152,11 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_example(task: str, event: gr.SelectData) -> Updates:
         example = examples()[event.index]
         session, drawing = opening.from_example(example)
-        page = opened(parts, session, drawing)
+        page = opened(parts, session, drawing, task)
         if task == example.task and not example.settings:
             return page
         values = controls.defaults(example.task, **example.settings)
-        chosen = {parts.task: example.task, **task_chosen(parts, example.task, values)}
+        chosen = {parts.task: example.task, **task_chosen(parts, session, example.task, values)}
         return together(page, chosen)
 
     then_run(
@@ -171,14 +170,14 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     values, task = parts.values, parts.task
 
-    def on_task(name: str, model: str, candidates: int | None) -> Updates:
+    def on_task(session: Session | None, name: str, model: str, candidates: int | None) -> Updates:
         found = controls.for_task(name, model, candidates, options.model)
-        return task_chosen(parts, name, found)
+        return task_chosen(parts, session, name, found)
 
     kept = [parts.settings["model"], parts.settings["candidates"]]
     # Once the answer to the first of two choices is there, the second is asked for.
     follow: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **quiet(parts)}
-    task.input(on_task, [task, *kept], task_parts(parts), **follow)
+    task.input(on_task, [parts.session, task, *kept], task_parts(parts), **follow)
     gr.on(
         [parts.canvas.input, task.change, *(control.change for control in values)],
         **estimating(parts, options.device),
@@ -229,7 +228,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
             task: name,
             parts.with_recipe: bool(kept.get("recipe", True)),
             **captions,
-            **task_chosen(parts, name, found),
+            **task_chosen(parts, None, name, found),
         }
 
     demo.load(on_load, parts.remembered, parts.outputs, **quiet(parts))

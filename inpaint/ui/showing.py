@@ -11,7 +11,7 @@ from inpaint.ui import controls, review, studio
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.layout import Parts
 from inpaint.ui.opening import is_see_through
-from inpaint.ui.session import Session, sheet
+from inpaint.ui.session import Session, sheet, thumbnail
 from inpaint.ui.words import mark, say
 from inpaint.visit import Drawing
 
@@ -77,7 +77,7 @@ def merging(parts: Parts, now: bool) -> Updates:
     }
 
 
-def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
+def opened(parts: Parts, session: Session, drawing: Drawing | None, task: str) -> Updates:
     """Show a picture that was opened, with an empty desk, or as far as its project was."""
     return together(
         {
@@ -89,16 +89,17 @@ def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
             parts.status: "",
             parts.clip_box: gr.update(visible=session.clip is not None),
         },
-        guide(parts, ""),
+        guide(parts, session, task),
         merging(parts, False),
         shown(parts, session),
     )
 
 
-def guide(parts: Parts, image: str, tip: str = "") -> Updates:
-    """Show the second picture, given as a link, or say what it would be."""
-    seen = f'<img src="{image}" alt="">' if image else tip
-    return {parts.guide_view: seen, parts.guide_remove: gr.update(visible=bool(image))}
+def guide(parts: Parts, session: Session | None, task: str) -> Updates:
+    """Show the second picture, or say what it would be to a task that takes one."""
+    second = session.visit.guide if session else None
+    seen = f'<img src="{thumbnail(second)}" alt="">' if second else guide_tip(task)
+    return {parts.guide_view: seen, parts.guide_remove: gr.update(visible=second is not None)}
 
 
 def guide_tip(task: str) -> str:
@@ -108,12 +109,16 @@ def guide_tip(task: str) -> str:
 
 def task_parts(parts: Parts) -> list[Any]:
     """Return what `task_chosen` writes: each output more is work for the browser."""
-    named = (parts.tip, parts.fill, parts.find, parts.guide_box, parts.guide_view, parts.canvas)
-    return [*named, *parts.values]
+    named = (parts.tip, parts.fill, parts.find, parts.guide_box, parts.canvas)
+    return [*named, parts.guide_view, parts.guide_remove, *parts.values]
 
 
 def task_chosen(
-    parts: Parts, name: str, values: dict[str, Any], sheet: Sheet | None = None
+    parts: Parts,
+    session: Session | None,
+    name: str,
+    values: dict[str, Any],
+    sheet: Sheet | None = None,
 ) -> Updates:
     """Draw the page for a task; without another sheet the picture and its mask stay.
 
@@ -129,7 +134,7 @@ def task_chosen(
         parts.fill: gr.update(value=mark(f"task_{name}")),
         parts.find: gr.update(visible=TASKS[name].proposes),
         parts.guide_box: gr.update(visible=row.guide != "unused"),
-        parts.guide_view: guide_tip(name),
+        **guide(parts, session, name),
         parts.canvas: gr.update(**canvas),
         **dict(shown),
     }

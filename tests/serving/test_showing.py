@@ -39,7 +39,7 @@ def locks(updates) -> set:
 
 def test_another_picture_ends_the_merging(parts, session):
     merging = showing.merging(parts, True)
-    page = showing.opened(parts, session, None)
+    page = showing.opened(parts, session, None, "fill")
     opening = locks(merging) - {parts.proceed}  # there is no result to go on from
     assert opening and all(page[part]["interactive"] for part in opening)
     assert (merging[parts.history]["visible"], page[parts.history]["visible"]) == (False, True)
@@ -77,3 +77,15 @@ def test_a_wider_mask_is_filled_with_the_settings_of_what_is_on_show(session):
         pass
     made = session.visit.runs[-1]
     assert len(session.visit.runs) == 2 and wanted.items() <= made.settings.items()
+
+
+def test_a_second_picture_is_shown_whatever_task_was_chosen_meanwhile(parts, session):
+    session.visit.guide = session.visit.picture
+    for task in ("fill", "replace"):
+        page = showing.task_chosen(parts, session, task, controls.defaults(task))
+        assert "<img" in page[parts.guide_view] and page[parts.guide_remove]["visible"]
+        assert set(page) == set(showing.task_parts(parts))
+    other = Session(Visit.begin("name", b"", Picture(PIXELS)))
+    page = showing.opened(parts, other, None, "replace")
+    assert page[parts.guide_view] == showing.guide_tip("replace") != ""
+    assert not page[parts.guide_remove]["visible"]
