@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from inpaint import masks, reviewing
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
+from inpaint.recipes import digest
 from inpaint.results import Candidate, Result
 from inpaint.settings import sides
-from inpaint.tasks import settled
+from inpaint.tasks import TASKS, settled
 
 Mask = NDArray[np.bool_]
 
@@ -75,6 +76,8 @@ class Run:
         Index of the candidate that counts.
     origin
         The run whose result was edited; None where it was the original.
+    guide
+        The second picture, where the task takes one and it was given.
     """
 
     number: int
@@ -88,12 +91,25 @@ class Run:
     earlier: Mask | None = None
     chosen: int = 0
     origin: Run | None = None
+    guide: Picture | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of the chosen candidate."""
         found: dict[str, Any] = self.candidates[self.chosen].recipe["settings"]
         return found
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether going back to it brings all that is needed to make it again.
+
+        A variation began with another picture than `before`; a second picture may be gone.
+        """
+        recipe = self.candidates[self.chosen].recipe
+        second, colored = recipe.get("guide_sha256"), self.drawing and self.drawing.strokes.colored
+        there = digest(self.guide.pixels) if self.guide else second if colored else ""
+        began = digest(self.before.pixels)
+        return "merged" not in recipe and (began, there) == (recipe.get("picture_sha256"), second)
 
     def picture(self) -> Picture:
         """Return the chosen candidate as a whole picture."""
@@ -161,6 +177,7 @@ class Visit:
         pairs = reviewing.ranked(result.candidates)
         start = varied.invented() if varied else self.invented
         number = 1 + max((run.number for run in self.runs), default=0)
+        guide = varied.guide if varied else self.guide
         run = Run(
             number,
             before,
@@ -172,6 +189,7 @@ class Visit:
             _with_earlier(result, start),
             self.invented,
             origin=self.origin,
+            guide=guide if _takes_guide(result.recipe) else None,
         )
         self.runs.append(run)
         self.shown = run
@@ -197,6 +215,8 @@ class Visit:
 
     def back_to(self, run: Run | None) -> Drawing | None:
         """Return to what a run started from, or with None to the original; give the mask."""
+        if run and _takes_guide(run.candidates[run.chosen].recipe):
+            self.guide = run.guide
         self.shown = run
         self.picture = run.before if run else self.original
         self.origin = run.origin if run else None
@@ -232,12 +252,18 @@ class Visit:
         return sum(whole.values()) + sum(p.pixels.nbytes + p.alpha.nbytes for p in patches)
 
 
+def _takes_guide(recipe: dict[str, Any]) -> bool:
+    task = TASKS.get(recipe["settings"].get("task"))
+    return task is not None and task.guide != "unused"
+
+
 def _alike(one: Picture, other: Picture) -> bool:
     return one is other or np.array_equal(one.pixels, other.pixels)
 
 
 def _pictures(run: Run) -> list[Picture]:
-    return [run.before, *(candidate.original for candidate in run.candidates)]
+    second = [run.guide] if run.guide else []
+    return [run.before, *second, *(candidate.original for candidate in run.candidates)]
 
 
 def _with_earlier(result: Result, earlier: Mask | None) -> Mask:

@@ -98,7 +98,7 @@ def wire_history(parts: Parts, device: str) -> None:
             parts.task: values["task"],
             parts.seed: values["seed"],
             parts.locked: True,
-            parts.status: say("is_back", task=title),
+            parts.status: say("is_back", task=title) if run.repeatable else say("is_seen"),
         }
         return together(chosen, back, shown(parts, session))
 

@@ -174,7 +174,7 @@ def more_like(session: Session, line: Line, device: str, seed: int) -> Running:
         return zero.edit(
             candidate.picture(),
             reviewing.touched(candidate),
-            guide=session.visit.guide,
+            guide=shown.guide,
             device=device,
             progress=progress,
             **settings,

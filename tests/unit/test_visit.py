@@ -167,3 +167,30 @@ def test_a_variation_is_marked_where_what_it_varies_is(visit):
     result = edit(first.picture(), MASK, steps=1, grow=0, device="cpu")
     varied = visit.add(result, first.drawing, first.before, "Done.", first)
     assert np.array_equal(varied.invented(), first.invented() | MASK) and varied.earlier is None
+
+
+def test_what_can_be_made_again_says_so(visit):
+    first = run(visit)
+    assert first.repeatable
+    result = edit(first.picture(), MASK, steps=1, grow=0, device="cpu")
+    varied = visit.add(result, first.drawing, first.before, "Done.", first)
+    assert not varied.repeatable, "it began with another picture"
+    visit.proceed()
+    assert run(visit).repeatable
+
+
+def test_a_second_picture_comes_back_with_the_run_that_took_it(visit):
+    second = visit.guide = Picture(PIXELS[::-1].copy())
+    mask = Drawing(STROKES).mask()
+    result = edit(
+        visit.picture, mask, guide=second, task="replace", model="self", steps=1, device="cpu"
+    )
+    made = visit.add(result, Drawing(STROKES), visit.picture, "Done.")
+    visit.guide = None
+    filled = run(visit)
+    visit.back_to(filled)
+    assert visit.guide is None and filled.guide is None
+    visit.back_to(made)
+    assert visit.guide is second and made.repeatable
+    made.guide = None  # as in a project that was saved
+    assert not made.repeatable
