@@ -146,6 +146,7 @@ const actions = {
   shoot,
   unshoot: () => cameraDialog.close(),
 };
+const READING = ["help", "close"]; // they need no picture either
 const ARRIVING = ["open", "camera", "shoot", "unshoot"]; // they need no picture
 const ASIDE = [...ARRIVING, "load", "save", "smaller", "larger"]; // they change nothing painted
 const keys = {
@@ -173,7 +174,7 @@ const finishing = { enter: closePolygon, escape: leavePolygon, backspace: takeBa
 
 function act(name) {
   if (live) return;
-  if (name in views) return picture && views[name]();
+  if (name in views) return (picture || READING.includes(name)) && views[name]();
   if (ARRIVING.includes(name) ? props.busy : locked()) return;
   if (reviewing() && !ASIDE.includes(name)) {
     setMode("paint"); // what was painted is seen again, and changed
@@ -226,7 +227,16 @@ function settle({ target }) {
 onPage("click", settle, { capture: true });
 
 stage.addEventListener("contextmenu", (event) => live && event.preventDefault()); // a long touch
-addEventListener("blur", () => seeOriginal(false), { signal: outside.signal });
+addEventListener("blur", letGo, { signal: outside.signal });
+
+function letGo() {
+  seeOriginal(false);
+  spaceHeld = false;
+  root.classList.remove("grab");
+}
+// Space presses what has the focus, if that is none of the canvas's own.
+const presses = (target) =>
+  !root.contains(target) && target.closest?.("button, a, input, summary, [role], [tabindex]");
 
 onPage("keydown", (event) => {
   if (typing(event.target) || event.altKey || event.defaultPrevented || find("dialog[open]")) return;
@@ -243,7 +253,7 @@ onPage("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey)
     name = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key];
-  if (key === " " && stage.matches(":hover")) {
+  if (key === " " && stage.matches(":hover") && !presses(event.target)) {
     spaceHeld = true;
     cursor.hidden = true;
     root.classList.add("grab");
@@ -252,10 +262,7 @@ onPage("keydown", (event) => {
   event.preventDefault();
 });
 onPage("keyup", (event) => {
-  if (event.key === "\\") seeOriginal(false);
-  if (event.key !== " ") return;
-  spaceHeld = false;
-  root.classList.remove("grab");
+  if (event.key === "\\" || event.key === " ") letGo();
 });
 
 // ---- What Python sets -------------------------------------------------------------------------

@@ -167,6 +167,37 @@ def test_of_two_tasks_chosen_at_once_the_second_counts(visit):
     assert not tab.locator("#left").is_visible()
 
 
+def test_escape_closes_a_list_and_stops_nothing(visit):
+    tab = visit()
+    tab.locator("#stop").wait_for()
+    tab.evaluate("""() => {
+        const stop = document.querySelector("#stop");
+        stop.disabled = false;
+        globalThis.stops = 0;
+        stop.addEventListener("click", () => globalThis.stops++);
+    }""")
+    tab.get_by_label("Model").click()
+    tab.get_by_role("option", name="Photo").wait_for()
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("stops") == 0
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("stops") == 1
+
+
+@pytest.mark.parametrize("width, language", [(320, "de"), (390, "fr")])
+def test_nothing_is_cut_off_on_a_narrow_screen(visit, screenshot, width, language):
+    tab = visit("?steps=1&candidates=2", width=width, locale=language)
+    tab.locator("#examples button").first.click()
+    until(tab, "document.querySelector('#download').disabled === false")
+    until(tab, "document.querySelector('.mask-canvas').canvasView.mode == 'compare'")
+    assert tab.evaluate("document.querySelector('.caption').clientWidth") >= 50
+    ends = """[...document.querySelectorAll('#outcome, #outcome *')].map(
+        (part) => part.getBoundingClientRect().right)"""
+    assert max(tab.evaluate(ends)) <= width
+    screenshot(tab, f"page-narrow-{language}")
+
+
 def test_a_second_picture_is_taken_where_the_task_has_a_use_for_it(visit, photograph, screenshot):
     tab = visit("?task=replace")
     tab.locator("#guide").wait_for()
