@@ -276,11 +276,6 @@ def feather(mask: np.ndarray, width: float) -> np.ndarray:
     return out
 
 
-def invert(mask: np.ndarray) -> np.ndarray:
-    """Return what mask leaves out."""
-    return ~mask.astype(bool)
-
-
 # Random masks for training
 
 FAMILIES = {

@@ -34,8 +34,7 @@ The other events carry what the user asks for, and Python answers::
     def on_snap(picture, event: gr.EventData):
         rough = rough_strokes(event)
         found = snap(rgb, rasterize(rough))
-        stroke = trace(found, erase=rough.strokes[0].erase)  # one polygon, holes included
-        return gr.update(append=added(stroke))
+        return gr.update(append=added(*contours(found).strokes))
 
 `gr.update(append=…)` appends strokes as one step that the user can undo. Properties to set alike:
 `grow` and `feather`, in pixels of the picture, show the band that will be blended in around the

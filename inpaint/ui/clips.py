@@ -22,13 +22,12 @@ from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
 from inpaint.ui.running import bar, busy, followed, freed
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
-from inpaint.ui.showing import Updates, on_canvas, opened, quiet
+from inpaint.ui.showing import SAVE, Updates, on_canvas, opened, quiet
 from inpaint.ui.turns import Line
 from inpaint.ui.words import say
 from inpaint.video import VideoMoment, VideoResult
 from inpaint.visit import Visit
 
-SAVE_CLIP = "path => path && window.inpaintSave(path)"
 USED = ("model", "sampler", "steps", "strength", "resample", "jump", "eta", "grow", "feather")
 """The settings that a clip is filled with."""
 
@@ -71,7 +70,7 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
         **quiet(parts),
     )
     parts.clip_save.click(lambda path: path, parts.clip_view, parts.file, **quiet(parts)).success(
-        None, parts.file, None, js=SAVE_CLIP, **quiet(parts)
+        None, parts.file, None, js=SAVE, **quiet(parts)
     )
 
 

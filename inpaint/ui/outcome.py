@@ -12,6 +12,7 @@ from inpaint.ui import review
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, drawing_of, sheet
 from inpaint.ui.showing import (
+    SAVE,
     Updates,
     estimating,
     merging,
@@ -22,8 +23,6 @@ from inpaint.ui.showing import (
     together,
 )
 from inpaint.ui.words import say
-
-SAVE_FILE = "file => file && window.inpaintSave(file)"
 
 
 def wire_results(parts: Parts, device: str) -> None:
@@ -143,7 +142,7 @@ def wire_downloads(parts: Parts) -> None:
             show_progress="minimal",
             show_progress_on=parts.status,
             api_visibility="private",
-        ).success(None, parts.file, None, js=SAVE_FILE, **quiet(parts))
+        ).success(None, parts.file, None, js=SAVE, **quiet(parts))
 
     def on_result(session: Session, with_recipe: bool, *, format: str | None) -> str:
         return review.result_file(session, format, with_recipe)

@@ -17,6 +17,8 @@ from inpaint.visit import Drawing
 
 Updates = dict[Any, Any]
 """From components to what becomes of them."""
+SAVE = "file => file && window.inpaintSave(file)"
+"""JavaScript that hands a file to the visitor."""
 
 
 def quiet(parts: Parts) -> dict[str, Any]:
