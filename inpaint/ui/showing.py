@@ -106,7 +106,8 @@ def guide(parts: Parts, session: Session | None, task: str) -> Updates:
 
 def guide_tip(task: str) -> str:
     """Say what a second picture is to a task that takes one."""
-    return mark(f"task_{task}_guide") if TASKS[task].guide_tip else ""
+    row = TASKS.get(task)  # an event's word
+    return mark(f"task_{task}_guide") if row and row.guide_tip else ""
 
 
 def task_parts(parts: Parts) -> list[Any]:
