@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from inpaint import masks, reviewing
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
+from inpaint.recipes import digest
 from inpaint.results import Candidate, Result
 from inpaint.settings import sides
-from inpaint.tasks import settled
+from inpaint.tasks import TASKS, settled
 
 Mask = NDArray[np.bool_]
 
@@ -22,17 +24,21 @@ MAX_BYTES = 1 << 30
 """Pixels and patches kept in memory for one visit; the oldest runs make room."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Drawing:
     """What is masked: strokes, over a mask that they began with."""
 
     strokes: Strokes
     base: Mask | None = None
 
-    @property
+    @cached_property
     def empty(self) -> bool:
-        """Whether there is surely nothing in it."""
-        return self.base is None and not self.strokes.strokes
+        """Whether nothing is masked, be it that all of it was taken away again."""
+        return not self.strokes.strokes and self.base is None or not self.mask().any()
+
+    def is_like(self, other: Drawing) -> bool:
+        """Whether it was painted alike, over the same mask."""
+        return self.base is other.base and self.strokes == other.strokes
 
     def mask(self) -> Mask:
         """Return (H, W) bool at the size of the picture drawn on."""
@@ -70,6 +76,8 @@ class Run:
         Index of the candidate that counts.
     origin
         The run whose result was edited; None where it was the original.
+    guide
+        The second picture, where the task takes one and it was given.
     """
 
     number: int
@@ -83,12 +91,25 @@ class Run:
     earlier: Mask | None = None
     chosen: int = 0
     origin: Run | None = None
+    guide: Picture | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of the chosen candidate."""
         found: dict[str, Any] = self.candidates[self.chosen].recipe["settings"]
         return found
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether going back to it brings all that is needed to make it again.
+
+        A variation began with another picture than `before`; a second picture may be gone.
+        """
+        recipe = self.candidates[self.chosen].recipe
+        second, colored = recipe.get("guide_sha256"), self.drawing and self.drawing.strokes.colored
+        there = digest(self.guide.pixels) if self.guide else second if colored else ""
+        began = digest(self.before.pixels)
+        return "merged" not in recipe and (began, there) == (recipe.get("picture_sha256"), second)
 
     def picture(self) -> Picture:
         """Return the chosen candidate as a whole picture."""
@@ -123,6 +144,8 @@ class Visit:
     invented
         (H, W) bool: the pixels of `picture` that runs may have invented; None while it is the
         original.
+    left
+        A mask that no run has, and the picture that it was painted on.
     """
 
     name: str
@@ -135,6 +158,7 @@ class Visit:
     shown: Run | None = None
     origin: Run | None = None
     invented: Mask | None = None
+    left: tuple[Picture, Drawing] | None = None
 
     @classmethod
     def begin(cls, name: str, source: bytes, picture: Picture) -> Visit:
@@ -153,6 +177,7 @@ class Visit:
         pairs = reviewing.ranked(result.candidates)
         start = varied.invented() if varied else self.invented
         number = 1 + max((run.number for run in self.runs), default=0)
+        guide = varied.guide if varied else self.guide
         run = Run(
             number,
             before,
@@ -164,27 +189,45 @@ class Visit:
             _with_earlier(result, start),
             self.invented,
             origin=self.origin,
+            guide=guide if _takes_guide(result.recipe) else None,
         )
         self.runs.append(run)
         self.shown = run
         self._make_room()
         return run
 
-    def proceed(self) -> None:
-        """Go on from the chosen candidate with an empty mask."""
+    def leave(self, drawing: Drawing | None) -> None:
+        """Keep a mask that no run has for when its picture is painted on again."""
+        if self.left and _alike(self.left[0], self.picture):
+            self.left = None
+        known = (run.drawing for run in self.runs)
+        if drawing and not drawing.empty and not any(one and drawing.is_like(one) for one in known):
+            self.left = self.picture, drawing
+
+    def proceed(self) -> Drawing | None:
+        """Go on from the chosen candidate with an empty mask, or give the one that was left."""
         if self.shown is None:
             raise ValueError("There is no result to go on from.")
         self.origin = self.shown
         self.picture, self.invented = self.shown.picture(), self.shown.invented()
-        self.base = self.shown = None
+        self.shown = None
+        return self._begun(None)
 
     def back_to(self, run: Run | None) -> Drawing | None:
-        """Return to what a run started from, or with None to the original; give its mask."""
+        """Return to what a run started from, or with None to the original; give the mask."""
+        if run and _takes_guide(run.candidates[run.chosen].recipe):
+            self.guide = run.guide
         self.shown = run
         self.picture = run.before if run else self.original
         self.origin = run.origin if run else None
         self.invented = run.earlier if run else None
+        return self._begun(run)
+
+    def _begun(self, run: Run | None) -> Drawing | None:
+        """Return the mask to begin with: a run's own, or what was left with the picture."""
         drawing = run.drawing if run else None
+        if run is None and self.left and _alike(self.left[0], self.picture):
+            drawing = self.left[1]
         self.base = drawing.base if drawing else None
         return drawing
 
@@ -209,8 +252,18 @@ class Visit:
         return sum(whole.values()) + sum(p.pixels.nbytes + p.alpha.nbytes for p in patches)
 
 
+def _takes_guide(recipe: dict[str, Any]) -> bool:
+    task = TASKS.get(recipe["settings"].get("task"))
+    return task is not None and task.guide != "unused"
+
+
+def _alike(one: Picture, other: Picture) -> bool:
+    return one is other or np.array_equal(one.pixels, other.pixels)
+
+
 def _pictures(run: Run) -> list[Picture]:
-    return [run.before, *(candidate.original for candidate in run.candidates)]
+    second = [run.guide] if run.guide else []
+    return [run.before, *second, *(candidate.original for candidate in run.candidates)]
 
 
 def _with_earlier(result: Result, earlier: Mask | None) -> Mask:

@@ -146,6 +146,7 @@ const actions = {
   shoot,
   unshoot: () => cameraDialog.close(),
 };
+const READING = ["help", "close"]; // they need no picture either
 const ARRIVING = ["open", "camera", "shoot", "unshoot"]; // they need no picture
 const ASIDE = [...ARRIVING, "load", "save", "smaller", "larger"]; // they change nothing painted
 const keys = {
@@ -173,7 +174,7 @@ const finishing = { enter: closePolygon, escape: leavePolygon, backspace: takeBa
 
 function act(name) {
   if (live) return;
-  if (name in views) return picture && views[name]();
+  if (name in views) return (picture || READING.includes(name)) && views[name]();
   if (ARRIVING.includes(name) ? props.busy : locked()) return;
   if (reviewing() && !ASIDE.includes(name)) {
     setMode("paint"); // what was painted is seen again, and changed
@@ -190,14 +191,15 @@ function refresh() {
   root.classList.toggle("empty", !picture && !loading);
   root.classList.toggle("busy", Boolean(props.busy));
   if (!available(tool)) pick("brush");
-  const idle = {
+  const useful = {
+    load: !props.merging,
     undo: strokes.length || props.earlier || reviewing(),
     redo: undone.length || (!reviewing() && isLatest()),
     clear: strokes.length || picture?.under,
   };
   for (const button of root.querySelectorAll("[data-do]")) {
     const name = button.dataset.do;
-    button.disabled = !(name in views) && (Boolean(props.busy) || !(idle[name] ?? true));
+    button.disabled = !(name in views) && (Boolean(props.busy) || !(useful[name] ?? true));
     if (GUIDED.includes(name)) button.hidden = !props.guide;
     const active = name.endsWith("-view") ? name === `${mode}-view` : name === tool && !reviewing();
     if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", active);
@@ -216,9 +218,25 @@ root.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (button) act(button.dataset.do);
 });
+// What is in sight counts: a button of the page finds it among the strokes.
+function settle({ target }) {
+  if (locked() || root.contains(target) || !target.closest?.("button")) return;
+  if (corners?.points.length > 2) closePolygon();
+  if (layerOn) keepLayer();
+}
+onPage("click", settle, { capture: true });
 
 stage.addEventListener("contextmenu", (event) => live && event.preventDefault()); // a long touch
-addEventListener("blur", () => seeOriginal(false), { signal: outside.signal });
+addEventListener("blur", letGo, { signal: outside.signal });
+
+function letGo() {
+  seeOriginal(false);
+  spaceHeld = false;
+  root.classList.remove("grab");
+}
+// Space presses what has the focus, if that is none of the canvas's own.
+const presses = (target) =>
+  !root.contains(target) && target.closest?.("button, a, input, summary, [role], [tabindex]");
 
 onPage("keydown", (event) => {
   if (typing(event.target) || event.altKey || event.defaultPrevented || find("dialog[open]")) return;
@@ -235,7 +253,7 @@ onPage("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey)
     name = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key];
-  if (key === " " && stage.matches(":hover")) {
+  if (key === " " && stage.matches(":hover") && !presses(event.target)) {
     spaceHeld = true;
     cursor.hidden = true;
     root.classList.add("grab");
@@ -244,10 +262,7 @@ onPage("keydown", (event) => {
   event.preventDefault();
 });
 onPage("keyup", (event) => {
-  if (event.key === "\\") seeOriginal(false);
-  if (event.key !== " ") return;
-  spaceHeld = false;
-  root.classList.remove("grab");
+  if (event.key === "\\" || event.key === " ") letGo();
 });
 
 // ---- What Python sets -------------------------------------------------------------------------
@@ -340,6 +355,7 @@ for (const [name, handler] of Object.entries({
   append: onAppend,
   review: onReview,
   earlier: refresh,
+  merging: refresh,
   grow: drawBand,
   feather: drawBand,
   guide: refresh,
@@ -378,6 +394,9 @@ root.canvasView = {
   },
   get src() {
     return picture && !loading ? picture.src : null;
+  },
+  get base() {
+    return picture && !loading ? picture.base : null;
   },
   get previewed() {
     return preview !== null;

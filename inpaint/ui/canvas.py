@@ -34,13 +34,13 @@ The other events carry what the user asks for, and Python answers::
     def on_snap(picture, event: gr.EventData):
         rough = rough_strokes(event)
         found = snap(rgb, rasterize(rough))
-        stroke = trace(found, erase=rough.strokes[0].erase)  # one polygon, holes included
-        return gr.update(append=added(stroke))
+        return gr.update(append=added(*contours(found).strokes))
 
 `gr.update(append=…)` appends strokes as one step that the user can undo. Properties to set alike:
 `grow` and `feather`, in pixels of the picture, show the band that will be blended in around the
 mask; `guide` offers the tools that paint in colour and paste a second picture, for
 `inpaint.masks.paint`; `lang` chooses the language ("de"), which otherwise is the browser's.
+While `merging` no mask is loaded from a file.
 `review`, made by `compared`, lays what came of a run over the picture, with a handle between before
 and after, until something is painted again; undoing that comes before undoing strokes.
 
@@ -164,6 +164,8 @@ class MaskCanvas(gr.HTML):
         What to show at first; None shows an invitation to drop a picture.
     busy
         A run is going on: painting and opening files rest, zooming does not.
+    merging
+        What is painted is no mask to fill: none is loaded from a file.
     preview
         Result of `preview`, shown over the picture while busy.
     grow, feather
@@ -187,6 +189,7 @@ class MaskCanvas(gr.HTML):
         value: Sheet | None = None,
         *,
         busy: bool = False,
+        merging: bool = False,
         preview: dict[str, object] | None = None,
         grow: float = 0,
         feather: float = 0,
@@ -204,6 +207,7 @@ class MaskCanvas(gr.HTML):
             js_on_load="\n".join(map(_asset, SCRIPTS)),
             apply_default_css=False,
             busy=busy,
+            merging=merging,
             preview=preview,
             grow=grow,
             feather=feather,
@@ -215,7 +219,7 @@ class MaskCanvas(gr.HTML):
             **kwargs,
         )
         # gr.HTML takes unknown attributes for events, and Gradio reads the parameters' names.
-        self.busy, self.preview, self.append = busy, preview, append
+        self.busy, self.merging, self.preview, self.append = busy, merging, preview, append
         self.grow, self.feather, self.guide, self.lang = grow, feather, guide, lang
         self.review, self.earlier = review, earlier
 

@@ -18,8 +18,9 @@ async function send(file, text, then) {
   if (!file || props.busy) return;
   say(text, true);
   try {
-    await then(await upload(file));
+    const sent = await upload(file);
     say("");
+    await then(sent);
   } catch (error) {
     say(word("lost", error.message ?? error));
   }

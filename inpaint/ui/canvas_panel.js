@@ -64,12 +64,14 @@ function changeLook(change) {
 find(".tones").addEventListener("change", ({ target }) => changeLook({ tone: target.value }));
 opacitySlider.addEventListener("input", () => changeLook({ opacity: opacitySlider.valueAsNumber }));
 
+const keyOf = (action) => Object.keys(keys).find((key) => keys[key] === action);
+
 // data-label names the word of a control, data-text that of a text; in the menu both show.
 function writeWords() {
   for (const item of root.querySelectorAll("[data-label]")) {
     const { label, do: name } = item.dataset;
-    const [key] = Object.entries(keys).find(([, action]) => action === (name ?? label)) ?? [];
-    const hint = key ?? { undo: "Ctrl+Z", redo: "Ctrl+Shift+Z", original: "\\" }[name];
+    const fixed = { undo: "Ctrl+Z", redo: "Ctrl+Shift+Z", original: "\\" };
+    const hint = keyOf(name ?? label) ?? fixed[name];
     item.setAttribute("aria-label", word(label));
     item.title = hint
       ? `${word(label)} (${hint.length === 1 ? hint.toUpperCase() : hint})`
@@ -90,10 +92,9 @@ function writeWords() {
 }
 
 function showHelp() {
-  const press = (action) => Object.entries(keys).find(([, name]) => name === action)?.[0];
-  const tools = TOOLS.filter((name) => press(name) && available(name));
+  const tools = TOOLS.filter((name) => keyOf(name) && available(name));
   const rows = [
-    ...tools.map((name) => [name, [press(name)]]),
+    ...tools.map((name) => [name, [keyOf(name)]]),
     ["smaller", ["["]],
     ["larger", ["]"]],
     ["line", ["Shift"]],
@@ -104,7 +105,7 @@ function showHelp() {
     ["leaving", ["Esc"]],
     ["undo", ["Ctrl", "Z"]],
     ["redo", ["Ctrl", "Shift", "Z"]],
-    ...["grow", "shrink", "invert"].map((name) => [name, [press(name)]]),
+    ...["grow", "shrink", "invert"].map((name) => [name, [keyOf(name)]]),
     ["panning", [word("space"), word("drag")]],
     ["zooming", ["+", "−", word("wheel")]],
     ["fit", ["0"]],

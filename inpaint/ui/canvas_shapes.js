@@ -216,7 +216,7 @@ function endSearch(which = scribble) {
 
 function pickColour([x, y]) {
   const { image, width, height } = picture;
-  const spot = layer(document.createElement("canvas"));
+  const spot = newLayer();
   spot.canvas.width = spot.canvas.height = 1;
   const [px, py] = [(x * image.width) / width, (y * image.height) / height].map(Math.floor);
   spot.drawImage(image, px, py, 1, 1, 0, 0, 1, 1);

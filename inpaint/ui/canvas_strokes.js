@@ -37,7 +37,7 @@ function drawMask() {
 function drawOnMask(stroke) {
   drawStroke(mask, stroke, picture);
   if (stroke.tool !== "grow" && stroke.tool !== "shrink") return;
-  const copy = layer(document.createElement("canvas"));
+  const copy = newLayer();
   copy.canvas.width = mask.canvas.width;
   copy.canvas.height = mask.canvas.height;
   copy.drawImage(mask.canvas, 0, 0);

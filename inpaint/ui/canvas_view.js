@@ -6,7 +6,7 @@ const root = element.querySelector(".mask-canvas");
 const find = (selector) => root.querySelector(selector);
 const stage = find(".stage");
 const layer = (canvas, options) => canvas.getContext("2d", options);
-const newLayer = () => layer(document.createElement("canvas"));
+const newLayer = (options) => layer(document.createElement("canvas"), options);
 
 const screen = layer(find("canvas"));
 const tint = newLayer(); // the mask as it lies on the screen, in the overlay's colour
@@ -14,7 +14,7 @@ const edge = newLayer(); // scratch for the rim around it
 const mask = newLayer(); // what is painted, opaque = repaint, at about the work copy's size
 
 const colours = newLayer(); // what is painted in colour or pasted, as large as the mask layer
-const band = layer(document.createElement("canvas"), { willReadFrequently: true });
+const band = newLayer({ willReadFrequently: true });
 
 const BAND_SIDE = 1024; // long side of the blend band
 const BACKING_PIXELS = 6e6; // cap of a screen layer on large high-density displays
@@ -31,12 +31,12 @@ const look = { tone: "red", opacity: 0.42 }; // of the mask
 
 // Listeners outside this element go when Gradio drops the element; while it is hidden they rest.
 const outside = new AbortController();
-function onPage(type, handler) {
+function onPage(type, handler, options = {}) {
   const guarded = (event) => {
     if (!root.isConnected) outside.abort();
     else if (stage.offsetParent) handler(event);
   };
-  document.addEventListener(type, guarded, { signal: outside.signal });
+  document.addEventListener(type, guarded, { ...options, signal: outside.signal });
 }
 const typing = (target) =>
   target.closest?.(

@@ -20,15 +20,14 @@ from inpaint.ui import studio
 from inpaint.ui.canvas import preview
 from inpaint.ui.layout import Parts
 from inpaint.ui.options import Options
-from inpaint.ui.running import bar, followed, freed, locked
+from inpaint.ui.running import bar, busy, followed, freed
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
-from inpaint.ui.showing import Updates, on_canvas, opened, quiet
+from inpaint.ui.showing import SAVE, Updates, on_canvas, opened, quiet
 from inpaint.ui.turns import Line
 from inpaint.ui.words import say
 from inpaint.video import VideoMoment, VideoResult
 from inpaint.visit import Visit
 
-SAVE_CLIP = "path => path && window.inpaintSave(path)"
 USED = ("model", "sampler", "steps", "strength", "resample", "jump", "eta", "grow", "feather")
 """The settings that a clip is filled with."""
 
@@ -36,8 +35,8 @@ USED = ("model", "sampler", "steps", "strength", "resample", "jump", "eta", "gro
 def wire_clips(parts: Parts, options: Options, line: Line) -> None:
     """Let clips be opened, filled and saved."""
     parts.open_clip.upload(
-        lambda path: shown_clip(parts, Path(path), options.max_pixels),
-        parts.open_clip,
+        lambda path, task: shown_clip(parts, Path(path), options.max_pixels, task),
+        [parts.open_clip, parts.task],
         parts.outputs,
         **on_canvas(parts),
     )
@@ -71,7 +70,7 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
         **quiet(parts),
     )
     parts.clip_save.click(lambda path: path, parts.clip_view, parts.file, **quiet(parts)).success(
-        None, parts.file, None, js=SAVE_CLIP, **quiet(parts)
+        None, parts.file, None, js=SAVE, **quiet(parts)
     )
 
 
@@ -80,10 +79,10 @@ def is_clip(path: Path) -> bool:
     return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
 
 
-def shown_clip(parts: Parts, path: Path, max_pixels: int) -> Updates:
+def shown_clip(parts: Parts, path: Path, max_pixels: int, task: str) -> Updates:
     """Open a video and show its first frame, to be painted on."""
     session, about = from_clip(path, max_pixels)
-    return opened(parts, session, None) | {
+    return opened(parts, session, None, task) | {
         parts.clip_told: about,
         parts.clip_view: gr.update(value=None, visible=False),
         parts.clip_save: gr.update(visible=False),
@@ -134,7 +133,7 @@ def filled(
         mask = drawing.mask()
     settings = studio.settings_of(task, controls)
     used: dict[str, Any] = {"task": task, "seed": int(seed or 0)} | {
-        name: settings[name] for name in USED
+        name: settings[name] for name in USED if name in settings
     }
     clip = session.clip
     from inpaint.video.saving import CONTAINERS  # as above
@@ -178,7 +177,7 @@ def told(result: VideoResult) -> str:
 
 def _begun(parts: Parts) -> Updates:
     return {
-        **locked(parts, True),
+        **busy(parts, True),
         parts.clip_view: gr.update(value=None, visible=False),
         parts.clip_save: gr.update(visible=False),
     }

@@ -38,18 +38,28 @@ SAMPLER_DEFAULTS = tuple(SamplerDefaults.__slots__[1:])
 """The settings that follow the choice of a sampler."""
 
 
+class Slider(gr.Slider):
+    """A slider whose number can be cleared: None, which leaves a setting at its default."""
+
+    is_template = True  # to the browser it is Gradio's own
+
+    def preprocess(self, payload: float | None) -> float | None:  # type: ignore[override]
+        """Return the number, if there is one."""
+        return None if payload is None else super().preprocess(payload)
+
+
 def defaults(task: str, **values: Any) -> dict[str, Any]:
     """Return the values that the controls begin with for a task, and for a model if given."""
     own = models.defaults(values["model"]) if "model" in values else {}
     return settled({"task": task, **own, **values}).as_dict()
 
 
-def for_task(task: str, model: str, candidates: int, usual: str) -> dict[str, Any]:
+def for_task(task: str, model: str, candidates: int | None, usual: str) -> dict[str, Any]:
     """Return the values for a task that is chosen; a model that can do it is kept.
 
     `usual` is the model to return to from one that only restores.
     """
-    values = {"candidates": candidates, **TASKS[task].defaults}
+    values = {"candidates": candidates or 1, **TASKS[task].defaults}
     if not TASKS[task].restores:
         spec = models.listed().get(model)
         values["model"] = model if spec is None or spec.fills else usual
@@ -132,8 +142,8 @@ def make_seed() -> tuple[gr.Number, gr.Checkbox]:
 
 
 def new_seed(locked: bool, seed: float | None) -> float | None:
-    """Return the seed to use: the same if locked, else another."""
-    return seed if locked else random.randrange(2**32)
+    """Return the seed to use: the same if there is one and it is locked, else another."""
+    return seed if locked and seed is not None else random.randrange(2**32)
 
 
 def sampler_defaults(name: str) -> list[float]:
@@ -173,7 +183,7 @@ def _control(name: str, task: str) -> Any:
         )
     high, step = option.usual or option.high, _step(option)
     low = option.low + step if option.above else option.low
-    return gr.Slider(low, high, value, step=step, buttons=["reset"], **common)
+    return Slider(low, high, value, step=step, buttons=["reset"], **common)
 
 
 def _step(option: Option) -> float:

@@ -8,6 +8,7 @@ import traceback
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio_client.utils import is_file_obj, traverse
 
 from inpaint.ui.turns import LineFull
@@ -41,6 +42,7 @@ class Guarded(gr.Blocks):
         try:
             return await super().process_api(*arguments, **more)
         except Exception as error:
+            LocalContext.request.set(more.get("request"))  # Gradio tells it to the handlers alone
             raise gr.Error(sentence(error), print_exception=False) from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import inpaint
 from inpaint import masks, pictures, project
@@ -50,12 +51,39 @@ def is_see_through(picture: Picture) -> bool:
     return bool(mask.any() and not mask.all())
 
 
-def with_transparent(session: Session, strokes: Strokes | None) -> Sheet:
-    """Put the transparent part of the picture under the strokes, with what lay there."""
+def at_rest(session: Session | None) -> Session:
+    """Return a session whose mask may change: nothing runs, and no candidates are merged."""
+    if session is None:
+        raise sorry(say("open_first"))
+    if session.job:
+        raise sorry(say("running"))
+    if session.draft is not None:
+        raise sorry(say("merging"))
+    return session
+
+
+def add_to_mask(session: Session, strokes: Strokes | None, found: NDArray[np.bool_]) -> Sheet:
+    """Add (H, W) bool to what is masked.
+
+    It lies under the strokes, which can still be undone, unless they change it; then what they draw
+    lies there too.
+    """
     visit, drawing = session.visit, drawing_of(session, strokes)
-    see_through = masks.from_alpha(visit.picture)
-    visit.base = see_through if visit.base is None else visit.base | see_through
-    return sheet(session, drawing)
+    if drawing is None:
+        drawing = Drawing(Strokes(visit.picture.size))
+    wanted = drawing.mask() | found
+    below = found if visit.base is None else visit.base | found
+    joined = Drawing(drawing.strokes, below)
+    if not np.array_equal(joined.mask(), wanted):
+        joined = Drawing(Strokes(visit.picture.size), wanted)
+    visit.base = joined.base
+    return sheet(session, joined)
+
+
+def with_transparent(session: Session | None, strokes: Strokes | None) -> Sheet:
+    """Add the transparent part of the picture to what is masked."""
+    session = at_rest(session)
+    return add_to_mask(session, strokes, masks.from_alpha(session.visit.picture))
 
 
 def from_example(example: Example) -> tuple[Session, Drawing]:
@@ -64,29 +92,27 @@ def from_example(example: Example) -> tuple[Session, Drawing]:
     return session, Drawing(example.strokes)
 
 
-def with_mask(session: Session, path: Path) -> Sheet:
-    """Put a mask from a file under the strokes."""
+def with_mask(session: Session | None, strokes: Strokes | None, path: Path) -> Sheet:
+    """Add a mask from a file to what is masked."""
+    session = at_rest(session)
     try:
-        session.visit.base = masks.read(path, session.visit.picture.size)
+        found = masks.read(path, session.visit.picture.size)
     except ValueError as error:
         raise sorry(str(error)) from None
-    return sheet(session)
+    return add_to_mask(session, strokes, found)
 
 
 def find(session: Session | None, strokes: Strokes | None, task: str, *controls: Any) -> Sheet:
-    """Add the mask that the task proposes to what is painted, to be corrected."""
-    if session is None:
-        raise sorry(say("open_first"))
-    visit, drawing = session.visit, drawing_of(session, strokes)
+    """Add the mask that the task proposes to what is masked, to be corrected."""
+    session = at_rest(session)
     try:
-        found = inpaint.proposal(visit.picture, **settings_of(task, controls))
+        found = inpaint.proposal(session.visit.picture, **settings_of(task, controls))
     except ValueError as error:
         raise sorry(str(error)) from None
-    visit.base = found | drawing.mask() if drawing else found
-    return sheet(session)
+    return add_to_mask(session, strokes, found)
 
 
-def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
+def take_guide(session: Session | None, path: Path, max_pixels: int) -> None:
     """Take a second picture."""
     if session is None:
         raise sorry(say("open_first"))
@@ -94,7 +120,6 @@ def take_guide(session: Session | None, path: Path, max_pixels: int) -> Picture:
         session.visit.guide = pictures.read(path, max_pixels=max_pixels)
     except ValueError as error:
         raise sorry(str(error)) from None
-    return session.visit.guide
 
 
 def snapped(session: Session, rough: Strokes, device: str) -> list[Stroke]:

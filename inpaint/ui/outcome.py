@@ -7,17 +7,27 @@ from typing import Any
 
 import gradio as gr
 
+from inpaint.masks import Strokes
 from inpaint.ui import review
 from inpaint.ui.layout import Parts
-from inpaint.ui.session import Session, sheet
-from inpaint.ui.showing import Updates, estimating, nothing, quiet, shown, task_chosen, together
-from inpaint.ui.words import mark, say
+from inpaint.ui.session import Session, drawing_of, sheet
+from inpaint.ui.showing import (
+    SAVE,
+    Updates,
+    estimating,
+    merging,
+    nothing,
+    quiet,
+    shown,
+    task_chosen,
+    together,
+)
+from inpaint.ui.words import say
 
-SAVE_FILE = "file => file && window.inpaintSave(file)"
 
-
-def wire_results(parts: Parts) -> None:
+def wire_results(parts: Parts, device: str) -> None:
     """Let candidates be chosen, compared, merged and gone on with."""
+    drawn = [parts.session, parts.canvas]
 
     def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
         run = session.visit.shown
@@ -29,86 +39,83 @@ def wire_results(parts: Parts) -> None:
         run.chosen = event.index
         return shown(parts, session)
 
-    parts.gallery.select(on_pick, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
+    parts.gallery.select(on_pick, drawn, parts.outputs, **quiet(parts))
 
     def on_merge(session: Session, strokes: Any) -> Updates:
         if session.job or session.visit.shown is None:
             return nothing(parts)
         if session.draft is None:
-            return {
-                parts.canvas: gr.update(value=review.begin_merging(session, strokes), review=None),
-                parts.status: say("merging"),
-                parts.merge: gr.update(value=mark("merge_keep"), variant="primary"),
-                **_locked(parts, True),
-            }
+            sheet = review.begin_merging(session, strokes)
+            return together(
+                {parts.canvas: gr.update(value=sheet, review=None), parts.status: say("merging")},
+                merging(parts, True),
+            )
         return together(
             {parts.canvas: gr.update(value=review.end_merging(session)), parts.status: ""},
+            merging(parts, False),
             shown(parts, session),
-            {parts.merge: gr.update(value=mark("merge"), variant="secondary")},
-            _locked(parts, False),
         )
 
-    parts.merge.click(on_merge, [parts.session, parts.canvas], parts.outputs, **quiet(parts))
+    parts.merge.click(on_merge, drawn, parts.outputs, **quiet(parts))
 
-    def on_proceed(session: Session) -> Updates:
+    def on_proceed(session: Session, strokes: Strokes | None) -> Updates:
         if session.job or session.draft is not None:
             return nothing(parts)
-        session.visit.proceed()
+        session.visit.leave(drawing_of(session, strokes))
+        seen = sheet(session, session.visit.proceed())
         return together(
-            {parts.canvas: gr.update(value=sheet(session)), parts.cost: "", parts.status: ""},
+            {parts.canvas: gr.update(value=seen), parts.cost: "", parts.status: ""},
             shown(parts, session),
         )
 
-    parts.proceed.click(on_proceed, parts.session, parts.outputs, **quiet(parts))
-
-
-def _locked(parts: Parts, merging: bool) -> Updates:
-    """While candidates are merged nothing else begins."""
-    buttons = (parts.fill, parts.more, parts.proceed, parts.delete, parts.grow_again)
-    changes = {button: gr.update(interactive=not merging) for button in buttons}
-    return {parts.history: gr.update(visible=not merging), **changes}
+    parts.proceed.click(on_proceed, drawn, parts.outputs, **quiet(parts)).then(
+        **estimating(parts, device)
+    )
 
 
 def wire_history(parts: Parts, device: str) -> None:
     """Let the visitor go back to any result, or forget it."""
+    drawn = [parts.session, parts.canvas]
 
-    def on_history(session: Session, event: gr.SelectData) -> Updates:
+    def on_history(session: Session, strokes: Strokes | None, event: gr.SelectData) -> Updates:
         runs = session.visit.runs
         if session.job or session.draft is not None or event.index > len(runs):
             return nothing(parts)
         run = runs[event.index - 1] if event.index else None
+        session.visit.leave(drawing_of(session, strokes))
         drawing = session.visit.back_to(run)
         if run is None:
             seen = {
-                parts.canvas: gr.update(value=sheet(session)),
+                parts.canvas: gr.update(value=sheet(session, drawing)),
                 parts.status: say("original_back"),
             }
             return together(seen, shown(parts, session))
         values = run.settings
-        chosen = task_chosen(parts, values["task"], values, sheet(session, drawing))
+        chosen = task_chosen(parts, session, values["task"], values, sheet(session, drawing))
         title = say(f"task_{values['task']}")
         back = {
             parts.task: values["task"],
             parts.seed: values["seed"],
             parts.locked: True,
-            parts.status: say("is_back", task=title),
+            parts.status: say("is_back", task=title) if run.repeatable else say("is_seen"),
         }
         return together(chosen, back, shown(parts, session))
 
-    parts.history.select(on_history, parts.session, parts.outputs, **quiet(parts)).then(
+    parts.history.select(on_history, drawn, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 
-    def on_back(session: Session) -> Updates:
+    def on_back(session: Session, strokes: Strokes | None) -> Updates:
         """Undo beyond the first stroke: the run is back that made the picture painted on."""
         run = session.visit.origin
         if session.job or session.draft is not None or run is None:
             return nothing(parts)
+        session.visit.leave(drawing_of(session, strokes))
         drawing = session.visit.back_to(run)
         seen = {parts.canvas: gr.update(value=sheet(session, drawing))}
         return together(seen, shown(parts, session))
 
-    parts.canvas.back(on_back, parts.session, parts.outputs, **quiet(parts)).then(
+    parts.canvas.back(on_back, drawn, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 
@@ -135,7 +142,7 @@ def wire_downloads(parts: Parts) -> None:
             show_progress="minimal",
             show_progress_on=parts.status,
             api_visibility="private",
-        ).success(None, parts.file, None, js=SAVE_FILE, **quiet(parts))
+        ).success(None, parts.file, None, js=SAVE, **quiet(parts))
 
     def on_result(session: Session, with_recipe: bool, *, format: str | None) -> str:
         return review.result_file(session, format, with_recipe)

@@ -8,10 +8,14 @@
     return true;
   };
 
+  const FIELDS = "textarea, [role=listbox], input:not([type=range], [type=checkbox], [type=radio])";
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     const run = event.key === "Enter" && (event.ctrlKey || event.metaKey);
-    if ((run && press("fill")) || (event.key === "Escape" && press("stop"))) event.preventDefault();
+    // In a field Escape closes a list, say.
+    const used = event.defaultPrevented || event.target.closest?.(FIELDS);
+    const stop = event.key === "Escape" && !used;
+    if ((run && press("fill")) || (stop && press("stop"))) event.preventDefault();
   });
 
   window.inpaintSave = ({ url, orig_name }) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,12 @@ from inpaint.ui.guarded import Guarded
 from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
-from inpaint.ui.running import then_run, wire_running
-from inpaint.ui.session import Session, sorry, thumbnail
+from inpaint.ui.running import busy, then_run, wire_running
+from inpaint.ui.session import Session, sorry
 from inpaint.ui.showing import (
     Updates,
     estimating,
     guide,
-    guide_tip,
     nothing,
     on_canvas,
     opened,
@@ -53,7 +53,7 @@ def create_demo(options: Options) -> gr.Blocks:
         _wire_opening(parts, options, line)
         _wire_settings(parts, options, demo)
         wire_running(parts, options.device, line)
-        wire_results(parts)
+        wire_results(parts, options.device)
         wire_history(parts, options.device)
         wire_downloads(parts)
         wire_clips(parts, options, line)
@@ -65,40 +65,42 @@ def create_demo(options: Options) -> gr.Blocks:
 
 
 def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
-    def on_open(path: Path) -> Updates:
+    def on_open(path: Path, task: str) -> Updates:
         session, drawing = opening.opened(path, options.max_pixels)
         told = say("manifest") if pictures.has_manifest(session.visit.source) else ""
-        return opened(parts, session, drawing) | {parts.status: told}
+        return opened(parts, session, drawing, task) | {parts.status: told}
 
-    def on_upload(event: gr.EventData) -> Updates:
+    def on_upload(task: str, event: gr.EventData) -> Updates:
         path = uploaded_file(event)
         if is_clip(path):
-            return shown_clip(parts, path, options.max_pixels)
-        return on_open(path)
+            return shown_clip(parts, path, options.max_pixels, task)
+        return on_open(path, task)
 
-    parts.canvas.upload(on_upload, outputs=parts.outputs, **on_canvas(parts)).then(
+    parts.canvas.upload(on_upload, parts.task, parts.outputs, **on_canvas(parts)).then(
         **estimating(parts, options.device)
     )
     parts.open_project.upload(
-        lambda path: on_open(Path(path)),
-        parts.open_project,
+        lambda path, task: on_open(Path(path), task),
+        [parts.open_project, parts.task],
         parts.outputs,
         **on_canvas(parts),
     ).then(**estimating(parts, options.device))
 
-    def on_mask(session: Session, event: gr.EventData) -> Updates:
-        return {parts.canvas: opening.with_mask(session, uploaded_file(event))}
+    drawn = [parts.session, parts.canvas]
 
-    parts.canvas.mask_upload(on_mask, parts.session, parts.outputs, **on_canvas(parts)).then(
+    def on_mask(session: Session | None, strokes: Strokes | None, event: gr.EventData) -> Updates:
+        return {parts.canvas: opening.with_mask(session, strokes, uploaded_file(event))}
+
+    parts.canvas.mask_upload(on_mask, drawn, parts.outputs, **on_canvas(parts)).then(
         **estimating(parts, options.device)
     )
 
-    def on_see_through(session: Session, strokes: Strokes | None) -> Updates:
+    def on_see_through(session: Session | None, strokes: Strokes | None) -> Updates:
         return {parts.canvas: opening.with_transparent(session, strokes)}
 
-    parts.see_through.click(
-        on_see_through, [parts.session, parts.canvas], parts.outputs, **quiet(parts)
-    ).then(**estimating(parts, options.device))
+    parts.see_through.click(on_see_through, drawn, parts.outputs, **quiet(parts)).then(
+        **estimating(parts, options.device)
+    )
 
     def on_snap(session: Session | None, event: gr.EventData) -> Updates:
         if session is None:
@@ -110,30 +112,38 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 
     def on_find(
         session: Session | None, strokes: Strokes | None, task: str, *values: Any
-    ) -> Updates:
-        return {parts.canvas: opening.find(session, strokes, task, *values)}
+    ) -> Iterator[Updates]:
+        """Look for damage; nothing is painted meanwhile, which the answer would not know of."""
+        opening.at_rest(session)
+        yield {**busy(parts, True), parts.stop: gr.update(interactive=False)}
+        try:
+            sheet = opening.find(session, strokes, task, *values)
+        except Exception:
+            yield busy(parts, False)
+            raise
+        yield together(busy(parts, False), {parts.canvas: gr.update(value=sheet)})
 
     parts.find.click(
         on_find,
-        [parts.session, parts.canvas, parts.task, *parts.values],
+        [*drawn, parts.task, *parts.values],
         parts.outputs,
         api_visibility="private",
         show_progress="minimal",
         show_progress_on=parts.status,
     ).then(**estimating(parts, options.device))
 
-    def on_guide(path: str, session: Session | None) -> Updates:
-        picture = opening.take_guide(session, Path(path), options.max_pixels)
-        return guide(parts, thumbnail(picture))
+    def on_guide(path: str, session: Session | None, task: str) -> Updates:
+        opening.take_guide(session, Path(path), options.max_pixels)
+        return guide(parts, session, task)
 
     parts.guide.upload(
-        on_guide, [parts.guide, parts.session], parts.outputs, **on_canvas(parts)
+        on_guide, [parts.guide, parts.session, parts.task], parts.outputs, **on_canvas(parts)
     ).then(**estimating(parts, options.device))
 
     def on_guide_remove(session: Session | None, task: str) -> Updates:
         if session:
             session.visit.guide = None
-        return guide(parts, "", guide_tip(task))
+        return guide(parts, session, task)
 
     parts.guide_remove.click(
         on_guide_remove, [parts.session, parts.task], parts.outputs, **quiet(parts)
@@ -142,11 +152,11 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_example(task: str, event: gr.SelectData) -> Updates:
         example = examples()[event.index]
         session, drawing = opening.from_example(example)
-        page = opened(parts, session, drawing)
+        page = opened(parts, session, drawing, task)
         if task == example.task and not example.settings:
             return page
         values = controls.defaults(example.task, **example.settings)
-        chosen = {parts.task: example.task, **task_chosen(parts, example.task, values)}
+        chosen = {parts.task: example.task, **task_chosen(parts, session, example.task, values)}
         return together(page, chosen)
 
     then_run(
@@ -160,14 +170,14 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
     values, task = parts.values, parts.task
 
-    def on_task(name: str, model: str, candidates: int) -> Updates:
+    def on_task(session: Session | None, name: str, model: str, candidates: int | None) -> Updates:
         found = controls.for_task(name, model, candidates, options.model)
-        return task_chosen(parts, name, found)
+        return task_chosen(parts, session, name, found)
 
     kept = [parts.settings["model"], parts.settings["candidates"]]
     # Once the answer to the first of two choices is there, the second is asked for.
     follow: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **quiet(parts)}
-    task.input(on_task, [task, *kept], task_parts(parts), **follow)
+    task.input(on_task, [parts.session, task, *kept], task_parts(parts), **follow)
     gr.on(
         [parts.canvas.input, task.change, *(control.change for control in values)],
         **estimating(parts, options.device),
@@ -177,7 +187,7 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         [task.change, *(control.change for control in values)],
         None,
         [task, *values],
-        js=address.script(),
+        js=address.script(options.model),
         **quiet(parts),
     )
     for name in ("grow", "feather"):
@@ -199,7 +209,9 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
 
     def on_model(name: str, chosen: str) -> Updates:
         found = controls.updates(name, controls.defaults(name, model=chosen))
-        changed = ("model", *controls.FOR_MODELS, *models.defaults(chosen))
+        own = models.defaults(chosen)
+        led = controls.SAMPLER_DEFAULTS if "sampler" in own else ()
+        changed = {"model", *controls.FOR_MODELS, *own, *led}
         named = dict(zip(controls.NAMES, found, strict=True))
         return {parts.settings[key]: named[key] for key in changed}
 
@@ -210,14 +222,13 @@ def _wire_settings(parts: Parts, options: Options, demo: gr.Blocks) -> None:
         if not request.query_params and not remembered and options.model == Settings().model:
             # A visitor who is quick has changed something meanwhile.
             return nothing(parts) | captions
-        kept = {"model": options.model, **(remembered or {})}
-        with_recipe = kept.pop("recipe", True)
-        name, found = address.settings_in(dict(request.query_params), kept)
+        kept = remembered or {}
+        name, found = address.settings_in(dict(request.query_params), kept, options.model)
         return {
             task: name,
-            parts.with_recipe: bool(with_recipe),
+            parts.with_recipe: bool(kept.get("recipe", True)),
             **captions,
-            **task_chosen(parts, name, found),
+            **task_chosen(parts, None, name, found),
         }
 
     demo.load(on_load, parts.remembered, parts.outputs, **quiet(parts))

@@ -77,10 +77,9 @@ def comparison(session: Session, run: Run) -> dict[str, object]:
 
 
 def is_tight(run: Run) -> bool:
-    """Whether to offer a wider mask."""
-    return TASKS[run.settings["task"]].mask == "needed" and reviewing.is_tight(
-        run.candidates[run.chosen]
-    )
+    """Whether to offer a wider mask, with which the run can be made again."""
+    needed = TASKS[run.settings["task"]].mask == "needed"
+    return needed and reviewing.is_tight(run.candidates[run.chosen]) and run.repeatable
 
 
 def begin_merging(session: Session, strokes: Strokes | None) -> Sheet:

@@ -12,7 +12,7 @@ from inpaint.results import Moment
 from inpaint.ui import controls, opening, studio
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, sheet
-from inpaint.ui.showing import Updates, quiet, shown, together
+from inpaint.ui.showing import Updates, locked, quiet, shown, together
 from inpaint.ui.turns import Line
 from inpaint.ui.words import mark, say
 from inpaint.visit import Run
@@ -27,18 +27,16 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
     )
     then_run(picking, parts, device, line)
 
-    def on_wider(
-        strokes: Strokes | None, session: Session, seed: Any, task: str, *values: Any
-    ) -> Iterator[Updates]:
-        """Grow the mask by a step that can be undone, and run again."""
+    def on_wider(strokes: Strokes | None, session: Session) -> Iterator[Updates]:
+        """Grow the mask by a step that can be undone, and do what is on show again."""
         drawing = opening.widened(session, strokes)
         yield {parts.canvas: gr.update(value=sheet(session, drawing))}
-        work = studio.run(drawing.strokes, session, line, device, seed, task, *values)
+        work = studio.again(drawing.strokes, session, line, device)
         yield from running(parts, session, work)
 
     parts.grow_again.click(
         on_wider,
-        [parts.canvas, parts.session, parts.seed, parts.task, *parts.values],
+        [parts.canvas, parts.session],
         parts.outputs,
         concurrency_limit=None,
         trigger_mode="once",
@@ -140,7 +138,7 @@ def followed(
 
 def _begun(parts: Parts) -> Updates:
     return {
-        **locked(parts, True),
+        **busy(parts, True),
         parts.proceed: gr.update(interactive=False),
         parts.download: gr.update(interactive=False),
         parts.results: gr.update(visible=True),
@@ -150,25 +148,17 @@ def _begun(parts: Parts) -> Updates:
 
 def freed(parts: Parts, said: str) -> Updates:
     """Let the next run begin, and say something about the last."""
-    return {**locked(parts, False), parts.status: said}
+    return {**busy(parts, False), parts.status: said}
 
 
-def locked(parts: Parts, busy: bool) -> Updates:
-    """While something runs nothing else begins, and no other picture takes its place."""
-    buttons = (
-        parts.fill,
-        parts.clip_fill,
-        parts.more,
-        parts.grow_again,
-        parts.merge,
-        parts.delete,
-        parts.open_project,
-        parts.open_clip,
-    )
+def busy(parts: Parts, now: bool) -> Updates:
+    """While something runs the page is locked, and no other picture takes its place."""
+    buttons = (parts.merge, parts.open_project, parts.open_clip)
     return {
-        parts.canvas: gr.update(busy=busy),
-        **{button: gr.update(interactive=not busy) for button in buttons},
-        parts.stop: gr.update(interactive=busy),
+        **locked(parts, now),
+        parts.canvas: gr.update(busy=now),
+        **{button: gr.update(interactive=not now) for button in buttons},
+        parts.stop: gr.update(interactive=now),
     }
 
 

@@ -11,12 +11,14 @@ from inpaint.ui import controls, review, studio
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.layout import Parts
 from inpaint.ui.opening import is_see_through
-from inpaint.ui.session import Session, sheet
+from inpaint.ui.session import Session, sheet, thumbnail
 from inpaint.ui.words import mark, say
 from inpaint.visit import Drawing
 
 Updates = dict[Any, Any]
 """From components to what becomes of them."""
+SAVE = "file => file && window.inpaintSave(file)"
+"""JavaScript that hands a file to the visitor."""
 
 
 def quiet(parts: Parts) -> dict[str, Any]:
@@ -49,7 +51,35 @@ def nothing(parts: Parts) -> Updates:
     return {parts.status: gr.skip()}
 
 
-def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
+def locked(parts: Parts, now: bool) -> Updates:
+    """While a run goes on or candidates are merged nothing else begins, and no mask is added to."""
+    buttons = (
+        parts.fill,
+        parts.clip_fill,
+        parts.more,
+        parts.grow_again,
+        parts.delete,
+        parts.find,
+        parts.see_through,
+    )
+    return {button: gr.update(interactive=not now) for button in buttons}
+
+
+def merging(parts: Parts, now: bool) -> Updates:
+    """Show whether candidates are being merged, which another picture ends too."""
+    return {
+        **locked(parts, now),
+        parts.canvas: gr.update(merging=now),
+        parts.history: gr.update(visible=not now),
+        parts.proceed: gr.update(interactive=not now),
+        parts.merge: gr.update(
+            value=mark("merge_keep" if now else "merge"),
+            variant="primary" if now else "secondary",
+        ),
+    }
+
+
+def opened(parts: Parts, session: Session, drawing: Drawing | None, task: str) -> Updates:
     """Show a picture that was opened, with an empty desk, or as far as its project was."""
     return together(
         {
@@ -61,30 +91,37 @@ def opened(parts: Parts, session: Session, drawing: Drawing | None) -> Updates:
             parts.status: "",
             parts.clip_box: gr.update(visible=session.clip is not None),
         },
-        guide(parts, ""),
+        guide(parts, session, task),
+        merging(parts, False),
         shown(parts, session),
     )
 
 
-def guide(parts: Parts, image: str, tip: str = "") -> Updates:
-    """Show the second picture, given as a link, or say what it would be."""
-    seen = f'<img src="{image}" alt="">' if image else tip
-    return {parts.guide_view: seen, parts.guide_remove: gr.update(visible=bool(image))}
+def guide(parts: Parts, session: Session | None, task: str) -> Updates:
+    """Show the second picture, or say what it would be to a task that takes one."""
+    second = session.visit.guide if session else None
+    seen = f'<img src="{thumbnail(second)}" alt="">' if second else guide_tip(task)
+    return {parts.guide_view: seen, parts.guide_remove: gr.update(visible=second is not None)}
 
 
 def guide_tip(task: str) -> str:
     """Say what a second picture is to a task that takes one."""
-    return mark(f"task_{task}_guide") if TASKS[task].guide_tip else ""
+    row = TASKS.get(task)  # an event's word
+    return mark(f"task_{task}_guide") if row and row.guide_tip else ""
 
 
 def task_parts(parts: Parts) -> list[Any]:
     """Return what `task_chosen` writes: each output more is work for the browser."""
-    named = (parts.tip, parts.fill, parts.find, parts.guide_box, parts.guide_view, parts.canvas)
-    return [*named, *parts.values]
+    named = (parts.tip, parts.fill, parts.find, parts.guide_box, parts.canvas)
+    return [*named, parts.guide_view, parts.guide_remove, *parts.values]
 
 
 def task_chosen(
-    parts: Parts, name: str, values: dict[str, Any], sheet: Sheet | None = None
+    parts: Parts,
+    session: Session | None,
+    name: str,
+    values: dict[str, Any],
+    sheet: Sheet | None = None,
 ) -> Updates:
     """Draw the page for a task; without another sheet the picture and its mask stay.
 
@@ -100,7 +137,7 @@ def task_chosen(
         parts.fill: gr.update(value=mark(f"task_{name}")),
         parts.find: gr.update(visible=TASKS[name].proposes),
         parts.guide_box: gr.update(visible=row.guide != "unused"),
-        parts.guide_view: guide_tip(name),
+        **guide(parts, session, name),
         parts.canvas: gr.update(**canvas),
         **dict(shown),
     }

@@ -38,14 +38,21 @@ R = TypeVar("R")
 
 
 def settings_of(task: str, controls: tuple[Any, ...]) -> dict[str, Any]:
-    """Name the values of the controls that the task has; the models are those of the list alone."""
+    """Name the values of the controls that the task has; what is cleared has its default.
+
+    The models are those of the list alone.
+    """
     named = dict(zip(NAMES, controls, strict=True))
     if task not in TASKS:
         raise sorry(f"Choose a task of the list: {', '.join(TASKS)}.")
     model = named["model"]
     if model not in offered():
         raise sorry(say("which_model", models=", ".join(offered())))
-    used = {key: value for key, value in named.items() if is_shown(key, task, model)}
+    used = {
+        key: value
+        for key, value in named.items()
+        if value is not None and is_shown(key, task, model)
+    }
     return {"task": task, **used}
 
 
@@ -63,9 +70,9 @@ def estimate(
     if strokes.size != picture.size:
         return ""
     drawing = Drawing(strokes, session.visit.base)
-    if TASKS[task].mask == "needed" and drawing.empty:
-        return ""
     try:
+        if TASKS[task].mask == "needed" and drawing.empty:
+            return ""
         cost = inpaint.estimate(
             picture,
             marked(task, drawing),
@@ -135,11 +142,21 @@ def run(
             guide=guide,
             device=device,
             progress=progress,
-            seed=seed,
+            seed=int(seed or 0),
             **settings,
         )
 
     return (yield from _worked(session, line, work, used, picture))
+
+
+def again(strokes: Strokes, session: Session, line: Line, device: str) -> Running:
+    """Run with the settings of the result on show, whatever the page's are."""
+    shown = session.visit.shown
+    if shown is None:
+        raise sorry(say("open_first"))
+    values = shown.settings
+    controls = (values.get(name) for name in NAMES)
+    return run(strokes, session, line, device, values["seed"], values["task"], *controls)
 
 
 def more_like(session: Session, line: Line, device: str, seed: int) -> Running:
@@ -157,7 +174,7 @@ def more_like(session: Session, line: Line, device: str, seed: int) -> Running:
         return zero.edit(
             candidate.picture(),
             reviewing.touched(candidate),
-            guide=session.visit.guide,
+            guide=shown.guide,
             device=device,
             progress=progress,
             **settings,

@@ -99,6 +99,7 @@ WORDS: dict[str, str] = {
     "original": "Original",
     "delete": "Delete this result",
     "is_back": "This result is back, with its mask, settings and seed; “{task}” makes it again.",
+    "is_seen": "This result is back, with its mask, settings and seed.",
     "original_back": "The original is back. The results stay in the history.",
     # Downloads
     "download": "Download {format}",

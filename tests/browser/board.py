@@ -10,10 +10,14 @@ from person import Canvas
 from PIL import Image
 
 from inpaint.masks import Stroke, Strokes, rasterize
-from inpaint.outlines import trace
 from inpaint.ui.canvas import MaskCanvas, Sheet, added, preview, rough_strokes, uploaded_file
 
 GREY = (128, 128, 128)
+FRAME = (
+    *((200, 100), (400, 100), (400, 300), (200, 300), (200, 100)),
+    *((250, 150), (250, 250), (350, 250), (350, 150), (250, 150)),
+)
+"""An object with a hole, as one polygon."""
 NAMES = ("Second", "Run", "Preview", "Done", "Guide", "German", "Blend", "Echo")
 
 
@@ -61,12 +65,10 @@ def make_demo(app: App) -> gr.Blocks:
         app.rough.append(rough_strokes(event))
         (stroke,) = app.rough[-1].strokes
         (x, _), erase = stroke.points[0], stroke.erase
-        found = np.zeros((400, 600), bool)
-        if x > 100:  # an object with a hole, and another beside it
-            found[100:300, 200:400] = True
-            found[150:250, 250:350] = False
-        dot = Stroke("brush", 20, ((500, 200),), erase) if x > 100 else None
-        return gr.update(append=added(trace(found, erase=erase), dot))
+        if x <= 100:
+            return gr.update(append=added())
+        dot = Stroke("brush", 20, ((500, 200),), erase)
+        return gr.update(append=added(Stroke("polygon", 0, FRAME, erase), dot))
 
     def on_mask(event: gr.EventData) -> Sheet:
         app.masks.append(uploaded_file(event).read_bytes())

@@ -128,3 +128,25 @@ def test_a_second_picture_is_pasted_moved_and_scaled(open_canvas, screenshot, tm
     canvas.use("undo")
     canvas.strokes(0)
     canvas.until(lambda: canvas.colour(250, 150) == GREY, "the picture below")
+
+
+def test_a_button_of_the_page_finds_what_is_in_sight(open_canvas, tmp_path: Path):
+    Image.new("RGB", (100, 50), (10, 200, 30)).save(tmp_path / "second.png")
+    canvas = open_canvas(sheet((600, 400)), height=1400)
+    tab = canvas.tab
+    canvas.press("Guide")
+    tab.wait_for_selector("[data-do=paste]:not([hidden])")
+    with tab.expect_file_chooser() as chooser:
+        canvas.use("paste")
+    chooser.value.set_files(tmp_path / "second.png")
+    tab.wait_for_selector(".pasting:not([hidden])")
+    tab.wait_for_timeout(100)
+    assert tab.inner_text(".notice").startswith("Drag to move")
+    for count, tool in ((1, "paste"), (2, "polygon")):
+        if tool == "polygon":
+            canvas.use(tool)
+            for corner in ((50, 50), (150, 60), (100, 150)):
+                canvas.click(*corner)
+        canvas.press("Echo")
+        canvas.until(lambda count=count: tab.input_value("#prompt textarea") == str(count), tool)
+        assert canvas.strokes(count).strokes[-1].tool == tool

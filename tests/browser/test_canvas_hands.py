@@ -1,5 +1,7 @@
 """Keys, the wheel and fingers on the canvas."""
 
+import re
+
 import numpy as np
 import pytest
 from board import sheet
@@ -53,6 +55,53 @@ def test_keys_work_unless_a_text_field_has_the_focus(open_canvas):
     assert (view("zoom"), view("toScreen(0, 0)")[0]) == (fitted, left)
     canvas.drag((100, 200), (120, 200))
     canvas.strokes(7)  # the panning painted nothing
+
+
+def test_keys_that_are_not_for_the_picture(open_canvas):
+    tab = open_canvas().tab
+    tab.keyboard.press("?")
+    tab.wait_for_selector("dialog.help[open]")  # before there is a picture
+    tab.click(".help [data-do=close]")
+    tab.wait_for_selector("dialog.help:not([open])", state="attached")
+
+    canvas = open_canvas(sheet((600, 400)), height=1400)
+    tab = canvas.tab
+    canvas.drag((100, 100), (200, 100))
+    canvas.strokes(1)
+    tab.focus("button:text-is('Echo')")
+    tab.mouse.move(*canvas.screen(300, 200))
+    tab.keyboard.press("Space")  # presses the button, though the pointer is over the picture
+    canvas.until(lambda: tab.input_value("#prompt textarea") == "1", "the button")
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.down("Space")
+    tab.wait_for_selector(".mask-canvas.grab")
+    tab.evaluate("window.dispatchEvent(new Event('blur'))")  # the key is let go elsewhere
+    tab.wait_for_selector(".mask-canvas:not(.grab)")
+    canvas.drag((100, 300), (200, 300))
+    canvas.strokes(2)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_tool_in_use_and_the_focus_are_seen(open_canvas, dark):
+    tab = open_canvas(sheet((600, 400)), dark=dark).tab
+    tab.focus(".tools [data-do=brush]")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Shift+Tab")
+    ink, ring, ground = tab.evaluate("""() => {
+        const style = getComputedStyle(document.querySelector(".tools [data-do=brush]"));
+        return [style.color, style.outlineColor, style.backgroundColor];
+    }""")
+    assert min(contrast(ink, ground), contrast(ring, ground)) >= 3
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours as the browser writes them, as WCAG has it."""
+    lights = []
+    for colour in (one, other):
+        values = np.array([float(part) for part in re.findall(r"[\d.]+", colour)[:3]]) / 255
+        line = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+        lights.append(line @ [0.2126, 0.7152, 0.0722] + 0.05)
+    return max(lights) / min(lights)
 
 
 def test_the_wheel_zooms_at_the_pointer_and_scrolls_at_the_least_zoom(open_canvas):

@@ -141,6 +141,20 @@ def test_the_page_follows_the_task_and_the_address_restores_it(visit, screenshot
     until(again, "text('#fill') == 'Extend'")
     until(again, "document.querySelector('#left input[type=number]').value == '40'")
     screenshot(again, "page-extend")
+    # Where the model is another one, what it brings is in the address, also as it usually is.
+    led = visit("?task=fill&model=photo&steps=10&candidates=2&sampler=ddnm")
+    until(led, "location.search.includes('steps=10') && location.search.includes('eta=')")
+    assert parse_qs(urlsplit(led.url).query)["sampler"] == ["ddnm"]
+
+
+def test_a_number_that_is_cleared_leaves_the_setting_at_its_default(visit):
+    tab = visit("?task=extend&left=40&steps=3")
+    upload(tab, examples()[0].picture)
+    costs(tab)
+    before = tab.inner_text("#cost")
+    tab.locator("#steps input[type=number]").fill("")
+    until(tab, "text('#cost').includes('evaluations') && text('#cost') != it", before)
+    assert not tab.locator(".toast-body").count()
 
 
 def test_of_two_tasks_chosen_at_once_the_second_counts(visit):
@@ -151,6 +165,37 @@ def test_of_two_tasks_chosen_at_once_the_second_counts(visit):
     tab.locator("#noise").wait_for()
     assert tab.locator("#task input:checked").input_value() == "denoise"
     assert not tab.locator("#left").is_visible()
+
+
+def test_escape_closes_a_list_and_stops_nothing(visit):
+    tab = visit()
+    tab.locator("#stop").wait_for()
+    tab.evaluate("""() => {
+        const stop = document.querySelector("#stop");
+        stop.disabled = false;
+        globalThis.stops = 0;
+        stop.addEventListener("click", () => globalThis.stops++);
+    }""")
+    tab.get_by_label("Model").click()
+    tab.get_by_role("option", name="Photo").wait_for()
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("stops") == 0
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("stops") == 1
+
+
+@pytest.mark.parametrize("width, language", [(320, "de"), (390, "fr")])
+def test_nothing_is_cut_off_on_a_narrow_screen(visit, screenshot, width, language):
+    tab = visit("?steps=1&candidates=2", width=width, locale=language)
+    tab.locator("#examples button").first.click()
+    until(tab, "document.querySelector('#download').disabled === false")
+    until(tab, "document.querySelector('.mask-canvas').canvasView.mode == 'compare'")
+    assert tab.evaluate("document.querySelector('.caption').clientWidth") >= 50
+    ends = """[...document.querySelectorAll('#outcome, #outcome *')].map(
+        (part) => part.getBoundingClientRect().right)"""
+    assert max(tab.evaluate(ends)) <= width
+    screenshot(tab, f"page-narrow-{language}")
 
 
 def test_a_second_picture_is_taken_where_the_task_has_a_use_for_it(visit, photograph, screenshot):

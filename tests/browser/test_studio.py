@@ -142,7 +142,8 @@ def test_a_mask_outlives_tasks_models_settings_and_what_is_found(visit, disc, tm
     number(tab, "steps", 3)
     np.testing.assert_array_equal(save_mask(tab, tmp_path), drawn)
     tab.click("#find")
-    until(tab, "document.querySelector('.mask-canvas [data-do=undo]').disabled")
+    until(tab, "document.querySelector('.mask-canvas').canvasView.base")
+    until(tab, "!disabled('#find') && !disabled('.mask-canvas [data-do=undo]')")
     assert save_mask(tab, tmp_path)[drawn].all(), "what was painted is gone"
 
 

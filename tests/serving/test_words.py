@@ -1,12 +1,15 @@
 """The texts of the page: the same in every language, and none left out of the translation."""
 
+import asyncio
 import json
 import re
 
+import gradio as gr
 import pytest
 
 from inpaint.tasks import TASKS
 from inpaint.ui import words
+from inpaint.ui.guarded import Guarded
 from inpaint.ui.options import Options
 from inpaint.ui.page import create_demo
 
@@ -57,6 +60,15 @@ def test_what_is_missing_is_said_in_english(monkeypatch, tmp_path):
     assert words.texts("xx")["stop"] == "Halt"
     assert words.texts("xx")["done"] == words.english()["done"]
     words.texts.cache_clear()
+
+
+def test_what_goes_wrong_is_said_in_the_visitors_language():
+    with Guarded() as demo:
+        gr.Button().click(lambda: 1 / 0)
+    french = gr.Request(headers={"accept-language": "fr-FR"})
+    with pytest.raises(gr.Error) as raised:
+        asyncio.run(demo.process_api(block_fn=0, inputs=[], request=french))
+    assert raised.value.message == words.texts("fr")["failed"]
 
 
 def test_everything_on_the_page_is_translated():

@@ -54,7 +54,6 @@ ROOMS = [
     "results",
     "regions",
     "recipes",
-    "outlines",
     "masks",
     "scanlines",
     "strokes",

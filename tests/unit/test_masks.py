@@ -12,7 +12,6 @@ from PIL import Image
 
 from inpaint import masks
 from inpaint.masks import Stroke, Strokes
-from inpaint.outlines import trace
 from inpaint.pictures import Picture, PictureError
 
 
@@ -153,27 +152,6 @@ def test_grow_and_shrink_are_strokes():
     strokes = Strokes((30, 20), (box, Stroke("grow", 2)))
     large = masks.rasterize(strokes, (90, 60))
     np.testing.assert_array_equal(large, masks.grow(plain.repeat(3, 0).repeat(3, 1), 6))
-
-
-@settings(max_examples=200, deadline=None)
-@given(arrays.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
-def test_a_traced_mask_is_drawn_again_exactly(mask):
-    height, width = mask.shape
-    stroke = trace(mask)
-    assert (stroke is None) == (not mask.any())
-    if stroke is not None:
-        np.testing.assert_array_equal(draw((width, height), stroke), mask)
-        larger = trace(mask, (5 * width, 5 * height))
-        drawn = draw((5 * width, 5 * height), larger)
-        np.testing.assert_array_equal(drawn, mask.repeat(5, 0).repeat(5, 1))
-        whole = Stroke("invert")
-        away = trace(mask, erase=True)
-        np.testing.assert_array_equal(draw((width, height), whole, away), ~mask)
-
-
-def test_a_traced_box_has_four_corners_and_a_way_back():
-    stroke = trace(draw((9, 9), Stroke("rectangle", points=((2, 3), (6, 8)))))
-    assert set(stroke.points) == {(2, 3), (6, 3), (6, 8), (2, 8)}
 
 
 # Colours

@@ -9,7 +9,7 @@ import pytest
 
 from inpaint import edit
 from inpaint.settings import OPTIONS, Settings
-from inpaint.tasks import TASKS
+from inpaint.tasks import TASKS, settled
 from inpaint.ui import address, controls, studio, words
 from inpaint.ui.job import Job
 from inpaint.ui.turns import Line, LineFull
@@ -47,6 +47,20 @@ def test_a_slider_can_stand_at_a_tasks_defaults(task):
         if isinstance(control, gr.Slider):
             steps = (values[control.elem_id] - control.minimum) / control.step
             assert steps == pytest.approx(round(steps)), control.elem_id
+
+
+def test_a_number_that_is_cleared_leaves_the_setting_at_its_default():
+    steps = controls.make_main("fill")["steps"]
+    assert (steps.preprocess(None), steps.preprocess(7), steps.get_block_name()) == (
+        None,
+        7,
+        "slider",
+    )
+    values = dict.fromkeys(controls.NAMES) | {"model": "sd15"}
+    named = studio.settings_of("fill", tuple(values[name] for name in controls.NAMES))
+    assert settled(named).as_dict() == controls.defaults("fill", model="sd15")
+    assert controls.for_task("fill", "self", None, "self")["candidates"] == 1
+    assert controls.new_seed(True, 5.0) == 5.0 and controls.new_seed(True, None) is not None
 
 
 def test_any_task_can_be_chosen_after_any_other():
@@ -94,6 +108,7 @@ def test_a_link_restores_the_settings():
         {"sampler": "<script>"},
         {"sensitivity": "0.9"},
         {"seed": "5"},
+        {"model": "gone"},
         {"": ""},
     ],
     ids=str,
@@ -106,6 +121,31 @@ def test_a_link_counts_more_than_what_is_remembered():
     _, values = address.settings_in({"candidates": "2"}, {"candidates": 5, "model": "self"})
     assert values["candidates"] == 2
     assert address.settings_in({}, {"candidates": 5})[1]["candidates"] == 5
+
+
+def test_what_is_remembered_and_of_no_use_is_passed_over():
+    odd = {"candidates": None, "steps": [], "strength": float("inf"), "model": "gone"}
+    assert address.settings_in({}, odd) == ("fill", controls.defaults("fill"))
+    assert address.settings_in({}, odd, "self")[1]["model"] == "self", "the operator's"
+
+
+def test_a_model_in_a_link_brings_what_suits_it():
+    for query, remembered in (({}, {"model": "sd15"}), ({"model": "sd15"}, {})):
+        _, values = address.settings_in(query, remembered)
+        assert values == controls.defaults("fill", model="sd15")
+        assert (values["sampler"], values["steps"], values["eta"]) == ("dpmpp", 25, 0)
+    link = {"model": "sd15", "steps": "7", "sampler": "ddim"}
+    _, values = address.settings_in(link, {"candidates": 3})
+    wanted = controls.defaults("fill", model="sd15", steps=7, sampler="ddim", candidates=3)
+    assert values == wanted
+
+
+def test_a_link_that_names_its_task_means_the_same_to_everybody():
+    kept = {"candidates": 5, "model": "sd15"}
+    assert address.settings_in({"task": "fill"}, kept) == ("fill", controls.defaults("fill"))
+    for task in TASKS:
+        _, values = address.settings_in({"task": task}, kept, "photo")
+        assert values == controls.for_task(task, "photo", 1, "photo")
 
 
 def test_people_are_served_in_the_order_they_came():

@@ -56,6 +56,37 @@ def test_the_mask_that_strokes_lie_on_comes_back(visit):
     assert visit.back_to(first).mask()[:4].all() and visit.base[:4].all()
 
 
+@pytest.mark.parametrize("tool", ["clear", "rectangle", "shrink"])
+def test_a_drawing_of_which_all_was_taken_away_is_empty(tool):
+    points = [[0, 0], [44, 40]] if tool == "rectangle" else []
+    away = {"tool": tool, "radius": 9, "points": points, "erase": tool == "rectangle"}
+    strokes = Strokes.parse({"width": 44, "height": 40, "strokes": [STROKE, away]})
+    assert Drawing(strokes).empty and Drawing(strokes, np.zeros((40, 44), bool)).empty
+    assert not Drawing(STROKES).empty and not Drawing(Strokes((44, 40), ()), MASK).empty
+
+
+def test_a_mask_that_no_run_has_waits_with_its_picture(visit):
+    first = run(visit)
+    visit.leave(first.drawing)
+    assert visit.left is None, "a run has it"
+    visit.proceed()
+    base = np.zeros((40, 44), bool)
+    base[:4] = True
+    painted = Drawing(STROKES, base)
+    visit.leave(painted)
+    assert visit.back_to(first) is first.drawing and visit.back_to(None) is None
+    visit.back_to(first)
+    visit.leave(first.drawing)
+    assert visit.proceed() is painted and visit.base is base
+    visit.leave(None)  # it was cleared
+    visit.back_to(first)
+    assert visit.proceed() is None and visit.base is None
+    visit.back_to(None)
+    visit.leave(painted)
+    visit.back_to(first)
+    assert visit.back_to(None) is painted
+
+
 def test_deleting_keeps_what_is_painted_on(visit):
     first = run(visit)
     visit.proceed()
@@ -136,3 +167,30 @@ def test_a_variation_is_marked_where_what_it_varies_is(visit):
     result = edit(first.picture(), MASK, steps=1, grow=0, device="cpu")
     varied = visit.add(result, first.drawing, first.before, "Done.", first)
     assert np.array_equal(varied.invented(), first.invented() | MASK) and varied.earlier is None
+
+
+def test_what_can_be_made_again_says_so(visit):
+    first = run(visit)
+    assert first.repeatable
+    result = edit(first.picture(), MASK, steps=1, grow=0, device="cpu")
+    varied = visit.add(result, first.drawing, first.before, "Done.", first)
+    assert not varied.repeatable, "it began with another picture"
+    visit.proceed()
+    assert run(visit).repeatable
+
+
+def test_a_second_picture_comes_back_with_the_run_that_took_it(visit):
+    second = visit.guide = Picture(PIXELS[::-1].copy())
+    mask = Drawing(STROKES).mask()
+    result = edit(
+        visit.picture, mask, guide=second, task="replace", model="self", steps=1, device="cpu"
+    )
+    made = visit.add(result, Drawing(STROKES), visit.picture, "Done.")
+    visit.guide = None
+    filled = run(visit)
+    visit.back_to(filled)
+    assert visit.guide is None and filled.guide is None
+    visit.back_to(made)
+    assert visit.guide is second and made.repeatable
+    made.guide = None  # as in a project that was saved
+    assert not made.repeatable

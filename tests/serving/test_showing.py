@@ -1,0 +1,91 @@
+"""What the page shows of a session, as the updates that its events answer with."""
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from inpaint import edit
+from inpaint.masks import Stroke, Strokes
+from inpaint.pictures import Picture
+from inpaint.tasks import TASKS
+from inpaint.ui import controls, running, showing, studio
+from inpaint.ui.canvas import MaskCanvas
+from inpaint.ui.layout import Parts, make_page
+from inpaint.ui.options import Options
+from inpaint.ui.page import create_demo
+from inpaint.ui.session import Session
+from inpaint.ui.turns import Line
+from inpaint.visit import Drawing, Visit
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    with gr.Blocks():
+        return make_page()
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(Visit.begin("name", b"", Picture(PIXELS)))
+
+
+def locks(updates) -> set:
+    """What is not to be pressed."""
+    changes = {part: update for part, update in updates.items() if isinstance(update, dict)}
+    return {part for part, change in changes.items() if change.get("interactive") is False}
+
+
+def test_another_picture_ends_the_merging(parts, session):
+    merging = showing.merging(parts, True)
+    page = showing.opened(parts, session, None, "fill")
+    opening = locks(merging) - {parts.proceed}  # there is no result to go on from
+    assert opening and all(page[part]["interactive"] for part in opening)
+    assert (merging[parts.history]["visible"], page[parts.history]["visible"]) == (False, True)
+    assert (merging[parts.canvas]["merging"], page[parts.canvas]["merging"]) == (True, False)
+    assert page[parts.merge] == showing.merging(parts, False)[parts.merge] != merging[parts.merge]
+
+
+def test_what_begins_something_rests_while_candidates_are_merged_and_during_a_run(parts):
+    beginning = {parts.fill, parts.clip_fill, parts.more, parts.grow_again, parts.delete}
+    changing = {parts.find, parts.see_through}
+    for updates in (showing.merging(parts, True), running.busy(parts, True)):
+        assert beginning | changing <= locks(updates)
+
+
+def test_nothing_is_painted_while_damage_is_looked_for(session):
+    (event,) = (event for event in create_demo(Options()).fns.values() if event.name == "on_find")
+    task = next(name for name, row in TASKS.items() if row.proposes)
+    values = controls.defaults(task)
+    strokes = Strokes((44, 40), (Stroke("brush", 3, ((10, 10),)),))
+    steps = event.fn(session, strokes, task, *(values[name] for name in controls.NAMES))
+    canvas = [
+        change for step in steps for part, change in step.items() if isinstance(part, MaskCanvas)
+    ]
+    assert [change["busy"] for change in canvas] == [True, False]
+    assert canvas[-1]["value"].strokes == strokes
+
+
+def test_a_wider_mask_is_filled_with_the_settings_of_what_is_on_show(session):
+    strokes = Strokes((44, 40), (Stroke("brush", 3, ((10, 10),)),))
+    wanted = {"task": "repair", "model": "self", "steps": 1, "seed": 7, "strength": 0.3}
+    result = edit(session.visit.picture, strokes, device="cpu", **wanted)
+    session.visit.add(result, Drawing(strokes), session.visit.picture, "Done.")
+    work = studio.again(strokes, session, Line(2), "cpu")
+    for _ in work:
+        pass
+    made = session.visit.runs[-1]
+    assert len(session.visit.runs) == 2 and wanted.items() <= made.settings.items()
+
+
+def test_a_second_picture_is_shown_whatever_task_was_chosen_meanwhile(parts, session):
+    session.visit.guide = session.visit.picture
+    for task in ("fill", "replace"):
+        page = showing.task_chosen(parts, session, task, controls.defaults(task))
+        assert "<img" in page[parts.guide_view] and page[parts.guide_remove]["visible"]
+        assert set(page) == set(showing.task_parts(parts))
+    other = Session(Visit.begin("name", b"", Picture(PIXELS)))
+    page = showing.opened(parts, other, None, "replace")
+    assert page[parts.guide_view] == showing.guide_tip("replace") != ""
+    assert not page[parts.guide_remove]["visible"]

@@ -1,0 +1,73 @@
+"""What is added to a mask from elsewhere: from a file, from the transparent part, or as found."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from inpaint import pictures
+from inpaint.masks import Stroke, Strokes, rasterize
+from inpaint.pictures import Picture
+from inpaint.ui import opening
+from inpaint.ui.canvas import Sheet
+from inpaint.ui.session import Session
+from inpaint.visit import Visit
+
+SIZE = (44, 40)
+BRUSH = Stroke("brush", 4, ((10, 10),))
+FOUND = np.zeros((40, 44), bool)
+FOUND[20:30, 20:40] = True
+
+
+@pytest.fixture
+def session() -> Session:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+    alpha = np.where(FOUND, 0, 255).astype(np.uint8)
+    return Session(Visit.begin("name", b"", Picture(pixels, alpha)))
+
+
+def mask_of(sheet: Sheet) -> np.ndarray:
+    return rasterize(sheet.strokes, base=sheet.base)
+
+
+@pytest.mark.parametrize(
+    "strokes",
+    [
+        (BRUSH,),
+        (Stroke("rectangle", 0, ((0, 0), (44, 40))), Stroke("clear")),
+        (BRUSH, Stroke("invert")),
+        (BRUSH, Stroke("grow", 3)),
+        (BRUSH, Stroke("eraser", 5, ((25, 25),))),
+    ],
+    ids=lambda strokes: strokes[-1].tool,
+)
+def test_what_is_added_and_what_was_painted_are_both_masked(session, strokes, tmp_path):
+    drawn = Strokes(SIZE, strokes)
+    wanted = rasterize(drawn) | FOUND
+    sheet = opening.with_transparent(session, drawn)
+    np.testing.assert_array_equal(mask_of(sheet), wanted)
+    session.visit.base = None
+    path = tmp_path / "mask.png"
+    path.write_bytes(pictures.encode(pictures.read(FOUND), "PNG"))
+    sheet = opening.with_mask(session, drawn, path)
+    np.testing.assert_array_equal(mask_of(sheet), wanted)
+    assert session.visit.base is sheet.base
+
+
+def test_strokes_that_it_can_lie_under_can_be_undone(session):
+    colour = Stroke("paint", 4, ((10, 30),), color="#ff0000")
+    drawn = Strokes(SIZE, (BRUSH, colour))
+    assert opening.with_transparent(session, drawn).strokes == drawn
+
+
+def test_nothing_is_added_while_something_else_goes_on(session):
+    drawn = Strokes(SIZE, (BRUSH,))
+    with pytest.raises(gr.Error, match="Open a picture"):
+        opening.with_transparent(None, drawn)
+    session.draft = SimpleNamespace()
+    with pytest.raises(gr.Error, match="another candidate"):
+        opening.with_transparent(session, drawn)
+    session.draft, session.job = None, SimpleNamespace()
+    with pytest.raises(gr.Error, match="A run is going on"):
+        opening.with_transparent(session, drawn)
