@@ -311,6 +311,7 @@ def _edit(options: argparse.Namespace) -> int:
     if options.diversity_out and settings.get("candidates", 1) < 2:
         raise ValueError("One candidate has no spread: ask for more with --candidates.")
     picture = pictures.read(options.picture)
+    pictures.check_sides(picture.size, pictures.format_of(options.output))
     if picture.bands and pictures.format_of(options.output) != "TIFF":
         count = picture.pixels.shape[2]
         raise ValueError(f"This picture has {count} bands, which only TIFF holds: name it .tif.")

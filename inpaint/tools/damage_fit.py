@@ -87,10 +87,13 @@ def gather(
 
 
 def _cases(clean: Rgb, turn: int) -> Iterator[tuple[str, Rgb, Mask]]:
-    """Yield a photograph as it is, and in a look of its turn with one kind of each group drawn."""
-    yield "", clean, np.zeros(clean.shape[:2], bool)
-    rng = np.random.default_rng([7, turn])
-    dressed = dress(clean, LOOKS[turn % len(LOOKS)], rng)
+    """Yield a photograph, as it is, in a look of its turn, and then with a kind of each group."""
+    nowhere = np.zeros(clean.shape[:2], bool)
+    yield "", clean, nowhere
+    look, rng = LOOKS[turn % len(LOOKS)], np.random.default_rng([7, turn])
+    dressed = dress(clean, look, rng)
+    if look != "colour":
+        yield "", dressed, nowhere
     for group in DRAWN:
         kind = group[turn // len(LOOKS) % len(group)]
         yield kind, *damaged(dressed, kind, rng)

@@ -237,6 +237,12 @@ def test_what_is_saved_beside_is_checked_before_the_work(options, message, capsy
     assert message in err and err.count("\n") == 1 and new_files(tmp_path) == []
 
 
+def test_sides_that_the_format_has_no_room_for_are_refused_before_the_work(capsys):
+    Image.new("L", (20000, 2)).save("long.png")
+    assert fill(picture="long.png", mask="long.png", out="out.webp") == 2
+    assert "A WEBP is at most 16383 pixels wide" in capsys.readouterr().err
+
+
 def test_pages_that_would_be_lost_are_not_overwritten(capsys):
     pages = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
     pages[0].save("in.tif", save_all=True, append_images=pages[1:])

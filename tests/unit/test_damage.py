@@ -295,11 +295,23 @@ def test_fit_recovers_the_log_odds_of_a_logistic_model():
     np.testing.assert_allclose(damage_fit.fit(x, labels, np.ones(len(x))), true, atol=0.08)
 
 
-def test_gather_labels_what_was_drawn(folder):
-    names, features, labels, sizes = damage_fit.gather(folder, damage.KINDS[0], ("film",), 3)
-    assert features.shape == (len(labels), len(names)) and len(sizes) == len(labels)
-    assert set(labels) <= {0.0, 1.0} and labels.any()
-    assert np.isfinite(features).all()
+def test_gather_tells_what_was_drawn_and_weights_what_tells_it(tmp_path):
+    lines, _, dust = damage.KINDS
+    files = [tmp_path / f"{name}.png" for name in ("astronaut", "coffee", "chelsea")]
+    for file in files:
+        Image.fromarray(getattr(data, file.stem)()[:300, :400]).save(file)
+    gathered = damage_fit.gather(files, lines.propose, lines.levels)
+    assert set(gathered.damage) >= {"", "scratch", "crack"}
+    shapes = {values.shape for values in gathered.features.values()}
+    assert shapes == {gathered.damage.shape} == {gathered.hits.shape} == {gathered.sizes.shape}
+    assert not gathered.hits[gathered.damage == ""].any()
+    hits = gathered.hits[gathered.damage == "scratch"] >= damage_fit.HIT
+    assert hits.any() and np.isfinite(np.concatenate([*gathered.features.values()])).all()
+    found = damage_fit.weights(gathered, lines)
+    assert set(found) == set(lines.weights) and found["odds"] > 0
+    assert set(dust.weights) - {"bias"} <= set(
+        damage_fit.gather(files[:1], dust.propose, dust.levels).features
+    )
 
 
 def test_a_line_that_others_go_on_with_is_aligned():
