@@ -77,6 +77,8 @@ SPECK_WEIGHTS: dict[str, float] = {
     "bias": -9.71,
 }
 """Log-odds per feature or product, as `python -m inpaint.tools.damage_fit FOLDER` fits them."""
+LIKELY = -1.0
+"""Least log-odds by the network, there or beside it, of what is marked of a line or speck."""
 STEEPNESS = 8.0
 """How far a sensitivity from 0 to 1 lowers the scores needed; those below hold at 0.5."""
 
@@ -156,6 +158,9 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
         looked += [list(kind.propose(*level)) for level in seen[len(looked) : kind.levels]]
         own = [candidates for level in looked[: kind.levels] for candidates in level]
         found |= _taken(images[0] @ LUMA, own, kind, sensitivity)
+    size = found.shape[::-1]
+    likely = np.max([_resized(odds, size) for _, odds in seen], axis=0) > LIKELY
+    found &= cv2.dilate(likely.astype(np.uint8), disc(1)) > 0
     found |= folds(images[0], sensitivity) | stamp(images[0])
     if not found.any():
         return np.zeros((height, width), bool)
