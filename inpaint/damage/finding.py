@@ -150,7 +150,8 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
     images = list(levels(rgb))
     if not images:
         return np.zeros((height, width), bool)
-    found = np.zeros(images[0].shape[:2], bool)
+    rows, columns = images[0].shape[:2]
+    found = np.zeros((rows, columns), bool)
     seen = [(image, log_odds(image)) for image in images]
     proposed: dict[Any, list[list[Candidates]]] = {}
     for kind in KINDS:
@@ -158,8 +159,7 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
         looked += [list(kind.propose(*level)) for level in seen[len(looked) : kind.levels]]
         own = [candidates for level in looked[: kind.levels] for candidates in level]
         found |= _taken(images[0] @ LUMA, own, kind, sensitivity)
-    size = found.shape[1], found.shape[0]
-    likely = np.max([_resized(odds, size) for _, odds in seen], axis=0) > LIKELY
+    likely = np.max([_resized(odds, (columns, rows)) for _, odds in seen], axis=0) > LIKELY
     found &= cv2.dilate(likely.astype(np.uint8), disc(1)) > 0
     found |= folds(images[0], sensitivity) | stamp(images[0])
     if not found.any():
