@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from inpaint.models import check_sums
+from inpaint.models import ModelError, check_sums
 
 WEIGHTS = Path(__file__).parents[2] / "assets" / "damage" / "damage.safetensors"
 WIDTHS = (12, 24, 40, 48)
@@ -83,6 +83,8 @@ def shipped() -> DamageNetwork:
     inpaint.models.ModelError
         If its file is missing or damaged.
     """
+    if not WEIGHTS.is_file():
+        raise ModelError(f"The network that sees damage, {WEIGHTS}, is missing. Fetch it again.")
     check_sums(WEIGHTS.parent)
     network = DamageNetwork()
     network.load_state_dict(load_file(WEIGHTS))  # fp16, computed in float32

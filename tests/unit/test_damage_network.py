@@ -42,6 +42,9 @@ def test_damaged_weights_are_noticed(tmp_path, monkeypatch):
     network.shipped.cache_clear()
     with pytest.raises(ModelError, match="missing or damaged"):
         network.shipped()
+    monkeypatch.setattr(network, "WEIGHTS", tmp_path / "elsewhere" / copy.name)
+    with pytest.raises(ModelError, match="is missing. Fetch it again"):
+        network.shipped()
 
 
 def test_training_learns_writes_and_goes_on(folder, tmp_path):  # noqa: F811
