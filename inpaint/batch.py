@@ -159,7 +159,8 @@ def _made(
         candidate.save(path)
     if item.invented:
         result.save_mask(item.invented)
-    return " ".join([f"{result.receipt}; {result.seconds:.1f} s", *result.notes])
+    lost = result.loss(item.results[0])
+    return " ".join([f"{result.receipt}; {result.seconds:.1f} s", *result.notes, lost]).rstrip()
 
 
 def _results(picture: Path, out: Path, candidates: int) -> tuple[Path, ...]:

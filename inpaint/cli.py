@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -344,10 +344,7 @@ def _edit(options: argparse.Namespace) -> int:
         files.append(str(result.save_mask(options.mask_out)))
     if options.diversity_out:
         files.append(str(result.save_diversity(options.diversity_out)))
-    # What is promised holds of every pixel, and no coded block of the original's is left then.
-    saved = replace(result.picture, extras={}) if result.receipt.promise else result.picture
-    lost = pictures.loss(saved, pictures.format_of(options.output))
-    notes = [*result.notes, *filter(None, [lost])]
+    notes = [*result.notes, *filter(None, [result.loss(options.output)])]
     report = {
         "files": files,
         "receipt": asdict(result.receipt),

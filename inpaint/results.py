@@ -181,6 +181,12 @@ class Result:
         """
         return diversity(self.candidates, self.mask)
 
+    def loss(self, path: str | Path) -> str:
+        """Say in a sentence what saving it under a name does not keep of `picture`; "" if all."""
+        # What is promised holds of every pixel, and no coded block of the original's is left then.
+        saved = replace(self.picture, extras={}) if self.receipt.promise else self.picture
+        return pictures.loss(saved, pictures.format_of(path))
+
     def save(self, path: str | Path, *, mask: bool = False) -> Path:
         """Write the picture with its recipe in it; the suffix says the format.
 

@@ -53,6 +53,15 @@ def test_every_picture_is_done_as_alone():
     assert json.loads(pictures.embedded_text("out/b.tif")["inpaint"])["settings"]["seed"] == 4
 
 
+def test_what_a_format_loses_is_told(folder, capsys):
+    Image.fromarray(PIXELS).save(folder / "d.webp", quality=80)
+    Image.fromarray(MASK).save(folder / "d-mask.png")
+    assert batch() == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "loses" in line]
+    assert len(told) == 1 and told[0].startswith("out/d.webp: ")
+    assert "Saved as WEBP it loses the last digits of every pixel" in told[0]
+
+
 def test_what_is_done_is_skipped(capsys):
     assert batch("--json", "--shard", "2/2") == 0
     assert states(capsys) == {"b.tif": "done"}
