@@ -152,13 +152,13 @@ def find(rgb: NDArray[Any], sensitivity: float = 0.5) -> Mask:
         return np.zeros((height, width), bool)
     rows, columns = images[0].shape[:2]
     found = np.zeros((rows, columns), bool)
-    seen = [(image, log_odds(image)) for image in images]
+    light, seen = images[0] @ LUMA, [(image, log_odds(image)) for image in images]
     proposed: dict[Any, list[list[Candidates]]] = {}
     for kind in KINDS:
         looked = proposed.setdefault(kind.propose, [])
         looked += [list(kind.propose(*level)) for level in seen[len(looked) : kind.levels]]
         own = [candidates for level in looked[: kind.levels] for candidates in level]
-        found |= _taken(images[0] @ LUMA, own, kind, sensitivity)
+        found |= _taken(light, own, kind, sensitivity)
     likely = np.max([_resized(odds, (columns, rows)) for _, odds in seen], axis=0) > LIKELY
     found &= cv2.dilate(likely.astype(np.uint8), disc(1)) > 0
     found |= folds(images[0], sensitivity) | stamp(images[0])

@@ -20,8 +20,8 @@ _XMP_START += b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
 _XMP_END = b"</rdf:RDF></x:xmpmeta>"
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}  # bytes of a value by its type in TIFF and BigTIFF
-_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
-_POINTERS = (330, _EXIF, _GPS, _INTEROPERABILITY)  # tags that point to further directories
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_POINTERS = (330, EXIF, GPS, INTEROPERABILITY)  # tags that point to further directories
 _OURS = b'<rdf:Description rdf:about="" xmlns:inpaint="urn:inpaint:text"'
 _OUR_BLOCK = re.compile(re.escape(_OURS) + rb'((?:\s+inpaint:[\w-]+="[^"]*")*)\s*/>')
 
@@ -110,7 +110,7 @@ class _AsStored(str):
 
 def texts_kept(exif: Image.Exif) -> Image.Exif:
     """Have the texts of a parsed EXIF block, in UTF-8 say, written with the bytes they had."""
-    for tags in (exif, *map(exif.get_ifd, {_EXIF, _GPS} & set(exif))):
+    for tags in (exif, *map(exif.get_ifd, {EXIF, GPS} & set(exif))):
         for tag, value in list(tags.items()):
             if isinstance(value, str):
                 tags[tag] = _AsStored(value)

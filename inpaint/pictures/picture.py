@@ -87,8 +87,11 @@ class Picture:
 
     def group(self, number: int) -> Picture:
         """Return three of the bands; the last group is filled up with its last band."""
-        bands = np.minimum(range(3 * number, 3 * number + 3), self.pixels.shape[2] - 1)
-        return replace(self, pixels=self.pixels[..., bands])
+        return replace(self, pixels=self.pixels[..., self._bands_of(number)])
+
+    def _bands_of(self, group: int) -> np.ndarray:
+        last = self.pixels.shape[2] - 1
+        return np.asarray(np.minimum(range(3 * group, 3 * group + 3), last))
 
     def rgb(self, box: tuple[int, int, int, int] | None = None, group: int = 0) -> np.ndarray:
         """Return the pixels in box (x0, y0, x1, y1) as (h, w, 3) float32 RGB in [0, 1].
@@ -98,7 +101,7 @@ class Picture:
         x0, y0, x1, y1 = box or (0, 0, *self.size)
         part = self.pixels[y0:y1, x0:x1]
         if self.bands:
-            part = part[..., np.minimum(range(3 * group, 3 * group + 3), part.shape[2] - 1)]
+            part = part[..., self._bands_of(group)]
         part = part.astype(np.float32) / np.float32(self.maximum)
         if part.shape[2] == 4:
             return np.asarray((1 - part[..., :3]) * (1 - part[..., 3:]))

@@ -12,7 +12,16 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from inpaint.pictures.metadata import directories, tags_fit, texts_kept, turn, upright
+from inpaint.pictures.metadata import (
+    EXIF,
+    GPS,
+    INTEROPERABILITY,
+    directories,
+    tags_fit,
+    texts_kept,
+    turn,
+    upright,
+)
 from inpaint.pictures.picture import Picture, PictureError, check_size
 from inpaint.pictures.png import MAX_CHUNK, decode_cv2
 
@@ -22,7 +31,6 @@ _LAYOUT = {
     301, *range(317, 326), 330, 332, 334, 338, 339, 340, 341, 342, 347, *range(512, 522),
     *range(529, 533), 700, 34675, 34377, 37724, 40965,
 }  # fmt: skip
-_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _DEFLATE = (8, 32946)
 _BY_LIBTIFF = (5, 32773)  # LZW and PackBits
 _STRIP = 1 << 18  # bytes, about
@@ -246,9 +254,9 @@ def _add_exif(tags: ImageFileDirectory_v2, block: bytes) -> None:
         exif = Image.Exif()
         exif.load(block)
         for tag, value in texts_kept(exif).items():
-            if tag in (_EXIF, _GPS):
+            if tag in (EXIF, GPS):
                 inner = dict(exif.get_ifd(tag))
-                inner.pop(_INTEROPERABILITY, None)  # a pointer to a directory left behind
+                inner.pop(INTEROPERABILITY, None)  # a pointer to a directory left behind
                 found[tag] = inner
             elif tag not in _LAYOUT:
                 found[tag] = value

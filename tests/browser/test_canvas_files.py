@@ -100,16 +100,20 @@ def test_painting_in_colour(open_canvas, screenshot):
     canvas.until(lambda: canvas.colour(200, 200) == (32, 64, 224), "the paint again")
 
 
+def begin_pasting(canvas, folder: Path):
+    Image.new("RGB", (100, 50), (10, 200, 30)).save(folder / "second.png")
+    canvas.press("Guide")
+    canvas.tab.wait_for_selector("[data-do=paste]:not([hidden])")
+    with canvas.tab.expect_file_chooser() as chooser:
+        canvas.use("paste")
+    chooser.value.set_files(folder / "second.png")
+    canvas.tab.wait_for_selector(".pasting:not([hidden])")
+
+
 def test_a_second_picture_is_pasted_moved_and_scaled(open_canvas, screenshot, tmp_path: Path):
-    Image.new("RGB", (100, 50), (10, 200, 30)).save(tmp_path / "second.png")
     canvas = open_canvas(sheet((600, 400)))
     tab = canvas.tab
-    canvas.press("Guide")
-    tab.wait_for_selector("[data-do=paste]:not([hidden])")
-    with tab.expect_file_chooser() as chooser:
-        canvas.use("paste")
-    chooser.value.set_files(tmp_path / "second.png")
-    tab.wait_for_selector(".pasting:not([hidden])")
+    begin_pasting(canvas, tmp_path)
     canvas.drag((300, 200), (200, 120))  # moves it
     left, top = canvas.screen(250, 145)  # its lower right corner
     tab.mouse.move(left, top)
@@ -131,15 +135,9 @@ def test_a_second_picture_is_pasted_moved_and_scaled(open_canvas, screenshot, tm
 
 
 def test_a_button_of_the_page_finds_what_is_in_sight(open_canvas, tmp_path: Path):
-    Image.new("RGB", (100, 50), (10, 200, 30)).save(tmp_path / "second.png")
     canvas = open_canvas(sheet((600, 400)), height=1400)
     tab = canvas.tab
-    canvas.press("Guide")
-    tab.wait_for_selector("[data-do=paste]:not([hidden])")
-    with tab.expect_file_chooser() as chooser:
-        canvas.use("paste")
-    chooser.value.set_files(tmp_path / "second.png")
-    tab.wait_for_selector(".pasting:not([hidden])")
+    begin_pasting(canvas, tmp_path)
     tab.wait_for_timeout(100)
     assert tab.inner_text(".notice").startswith("Drag to move")
     for count, tool in ((1, "paste"), (2, "polygon")):

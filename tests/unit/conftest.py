@@ -25,6 +25,18 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def folder_of_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save three made photographs."""
+    from PIL import Image
+    from scenes import scene
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for seed in range(3):
+        Image.fromarray(scene(seed=seed)).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def operator(saved: Path) -> Iterator[None]:
     """Name the list of tiny pipelines as an operator does.
 

@@ -1,44 +1,18 @@
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from scenes import SIZE, drawn, scene, scratched
 from skimage import data
 
 from inpaint import damage, masks
 from inpaint.damage.folds import folds
 from inpaint.damage.relations import relations
-from inpaint.masks import Stroke, Strokes
+from inpaint.masks import Stroke
 from inpaint.tools import damage_check, damage_fit
 from inpaint.tools.damage_draw import COVERS, KINDS, LOOKS, damaged, dress
-
-SIZE = (240, 180)
-
-
-def scene(size=SIZE, seed=0, grain=3.0):
-    """A sky over hills, with a sun and film grain: edges, but nothing thin."""
-    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    light = 150 - 40 * y / size[1]
-    light = np.where(y > size[1] * (0.6 + 0.1 * np.sin(x / 30)), 80 + 20 * np.sin(x / 25), light)
-    light = np.where((x - 60) ** 2 + (y - 40) ** 2 < 22**2, 205, light)
-    light = light + np.random.default_rng(seed).normal(0, grain, light.shape)
-    return np.clip(light[..., None] * [1, 0.95, 0.85], 0, 255).astype(np.uint8)
-
-
-def drawn(size, *strokes):
-    return masks.rasterize(Strokes(size, strokes))
-
-
-def scratched(rgb, value=245):
-    size = rgb.shape[1::-1]
-    line = Stroke("brush", 1.2, ((0.2 * size[0], 5), (0.35 * size[0], 0.5 * size[1])))
-    more = Stroke("brush", 1.2, ((0.6 * size[0], 0.1 * size[1]), (0.75 * size[0], 0.95 * size[1])))
-    truth = drawn(size, line, more)
-    out = rgb.copy()
-    out[truth] = value
-    return out, truth
 
 
 def dusty(rgb, value=245):
@@ -260,16 +234,8 @@ def test_looks(look):
         )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for seed in range(3):
-        Image.fromarray(scene(seed=seed)).save(folder / f"{seed}.png")
-    return folder
-
-
-def test_measure(folder):
-    rows = damage_check.measure(folder, count=6, seed=1, sensitivity=0.6, repairs=1)
+def test_measure(folder_of_scenes):
+    rows = damage_check.measure(folder_of_scenes, count=6, seed=1, sensitivity=0.6, repairs=1)
     assert [row.kind for row in rows] == ["clean", *KINDS]
     assert rows[0].proposed == 0 and rows[0].pictures == 3
     film = rows[1 + list(KINDS).index("film")]
@@ -279,11 +245,11 @@ def test_measure(folder):
     assert len(lines) == 2 + len(rows) and lines[2].startswith("| clean | 3 | 0.0% | – |")
 
 
-def test_pictures_that_cannot_be_read_are_passed_over(folder, tmp_path):
-    (tmp_path / "cut.png").write_bytes((folder / "0.png").read_bytes()[:200])
+def test_pictures_that_cannot_be_read_are_passed_over(folder_of_scenes, tmp_path):
+    (tmp_path / "cut.png").write_bytes((folder_of_scenes / "0.png").read_bytes()[:200])
     with pytest.raises(ValueError, match="No picture in .* can be read"):
         damage_check.measure(tmp_path, count=1)
-    (tmp_path / "whole.png").write_bytes((folder / "0.png").read_bytes())
+    (tmp_path / "whole.png").write_bytes((folder_of_scenes / "0.png").read_bytes())
     assert damage_check.measure(tmp_path, count=1)[0].pictures == 1
 
 

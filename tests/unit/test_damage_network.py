@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_damage import folder, scene, scratched  # noqa: F401
+from scenes import scene, scratched
 
 from inpaint.damage import network
 from inpaint.damage.network import DamageNetwork, log_odds
@@ -47,7 +47,7 @@ def test_damaged_weights_are_noticed(tmp_path, monkeypatch):
         network.shipped()
 
 
-def test_training_learns_writes_and_goes_on(folder, tmp_path):  # noqa: F811
+def test_training_learns_writes_and_goes_on(folder_of_scenes, tmp_path):
     def loss_now(path=None):
         torch.manual_seed(0)
         model = DamageNetwork()
@@ -58,11 +58,11 @@ def test_training_learns_writes_and_goes_on(folder, tmp_path):  # noqa: F811
             return np.mean([float(loss_of(model, crops_of(scene(), model, rng))) for _ in range(4)])
 
     out = tmp_path / "damage.safetensors"
-    train(folder, out, minutes=0.12)
+    train(folder_of_scenes, out, minutes=0.12)
     first = loss_now(out)
     assert first < 0.5 * loss_now()
     assert out.stat().st_size < 300_000 and [file.name for file in tmp_path.iterdir()] == [out.name]
-    train(folder, tmp_path / "more.safetensors", minutes=0.02, start=out, seed=1)
+    train(folder_of_scenes, tmp_path / "more.safetensors", minutes=0.02, start=out, seed=1)
     assert loss_now(tmp_path / "more.safetensors") < 1.5 * first
 
 
@@ -76,7 +76,7 @@ def test_crops_show_damage_and_what_counts():
     assert crops.counts[crops.damaged].all() and 0.9 < crops.counts.mean() < 1
 
 
-def test_photographs_that_are_too_small_are_refused(folder, tmp_path, monkeypatch):  # noqa: F811
+def test_photographs_that_are_too_small_are_refused(folder_of_scenes, tmp_path, monkeypatch):
     monkeypatch.setattr(damage_train, "SIDE", 1000)
     with pytest.raises(ValueError, match="give larger ones"):
-        train(folder, tmp_path / "out.safetensors", minutes=0.01)
+        train(folder_of_scenes, tmp_path / "out.safetensors", minutes=0.01)
