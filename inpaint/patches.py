@@ -103,6 +103,18 @@ class Band:
         return out.permute(2, 0, 1)
 
 
+def more_ahead(patches: Tensor, ahead: tuple[int, int], side: int) -> Tensor:
+    """Tell what the pixels so far (down, right) of each pixel have more than it.
+
+    Of patches (n, side·side·C), the same; what lies beyond a patch means nothing.
+    """
+    down, right = ahead
+    far = (down * side + right) * (patches.shape[1] // side**2)
+    more = torch.zeros_like(patches)
+    torch.sub(patches[:, far:], patches[:, :-far], out=more[:, :-far])
+    return more
+
+
 def bands(touched: Tensor, side: int) -> Iterator[Band]:
     """Divide the patches at the true positions of an (H, W) mask, in their order, into bands.
 

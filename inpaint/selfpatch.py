@@ -29,7 +29,8 @@ from torch import Tensor
 
 from inpaint.denoiser import Denoiser
 from inpaint.fitting import Sight, View
-from inpaint.patches import Band, Cutter, bands, whole_box
+from inpaint.melding import MOST_SHIFT, melded
+from inpaint.patches import Band, Cutter, bands, more_ahead, whole_box
 from inpaint.scales import inscribed_radius, nearest, shrink, spread
 
 PATCH_SIDES = (7, 5, 3, 1)
@@ -57,10 +58,10 @@ VOTE_SPREAD = 0.5
 """Standard deviation in pixels of how much a patch says about what lies off its centre."""
 RIM_VOTE_SPREAD = 1.2
 """The same for patches that hold known pixels."""
+AHEAD = ((0, 0), (0, 1), (1, 0))
+"""What patches vote on: the tone of a pixel, and what those so far down and right have more."""
 SMOOTHING = 1
 """Halvings by which the error at the rim is smoothed: texture is no error of brightness."""
-MOST_SHIFT = 0.25
-"""Largest correction of a pixel, in units of [-1, 1]."""
 CHUNK = 1024
 """Patches that are compared at once: 600 KB, which a processor keeps near."""
 
@@ -238,22 +239,25 @@ class PatchLevel:
         if not self.bands:
             return self.known.clone()
         known, mask = self.known[self.box], self.mask[self.box]
-        voted = torch.zeros_like(known)
+        sums = known.new_zeros(3, *known.shape)
         for band, patches in found:
-            votes = self.votes.index_select(0, self.at_rim[band.span].long())
-            band.within(self.box, voted).add_(band.laid(votes.mul_(patches), self.side))
-        voted.div_(self.total_votes.clamp(min=1e-30))  # at a corner votes are few
+            at_rim = self.at_rim[band.span].long()
+            for kind, ahead in enumerate(AHEAD):
+                told = more_ahead(patches, ahead, self.side) if any(ahead) else patches.clone()
+                told.mul_(self.votes[kind].index_select(0, at_rim))
+                band.within(self.box, sums[kind]).add_(band.laid(told, self.side))
+        voted, across, down = sums.div_(self.total_votes.clamp(min=1e-30))  # few at a corner
         # Patches also vote on the known pixels at the rim. Where they are off there, in brightness
         # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).
-        rim = (self.total_votes > 0) & (mask == 0)
+        rim = (self.total_votes[0] > 0) & (mask == 0)
         error = torch.where(rim, known - voted, 0.0)
         error = torch.cat([error, error.square().mean(1, keepdim=True)], 1)
         error = spread(error, (~rim).to(error), SMOOTHING)
-        voted += error[:, :3].clamp(-MOST_SHIFT, MOST_SHIFT)
+        voted = torch.where(mask > 0, voted + error[:, :3].clamp(-MOST_SHIFT, MOST_SHIFT), known)
         self.misfit[self.box] = error[:, 3:]
         del error
         estimate = self.known.clone()
-        estimate[self.box] = torch.where(mask > 0, voted, known)
+        estimate[self.box] = melded(voted, across, down, mask)
         return estimate
 
     def continued(self, coarser: PatchLevel) -> Tensor:
@@ -386,18 +390,23 @@ class PatchLevel:
         the rim hold known pixels too, and may say more about their surroundings: a smoother seam.
         """
         offset = torch.arange(self.side) - (self.side - 1) / 2
-        distance = (offset[:, None].square() + offset.square()).flatten()
+        distance = offset[:, None].square() + offset.square()
         spreads = torch.tensor([VOTE_SPREAD, RIM_VOTE_SPREAD])
-        votes = torch.exp(-0.5 * distance / spreads[:, None] ** 2)
-        self.votes = votes.repeat_interleave(3, 1)  # (2, side·side·3): within, and at the rim
+        tone = torch.exp(-0.5 * distance / spreads[:, None, None] ** 2)
+        # A step between two pixels is known as well as both, on the geometric mean.
+        across = F.pad((tone[:, :, 1:] * tone[:, :, :-1]).sqrt(), (0, 1))
+        down = F.pad((tone[:, 1:] * tone[:, :-1]).sqrt(), (0, 0, 0, 1))
+        # (3 kinds, 2, side·side·3): within, and at the rim
+        self.votes = torch.stack([tone, across, down]).flatten(2).repeat_interleave(3, 2)
         self.box = whole_box(self.bands)
-        self.total_votes = torch.zeros_like(self.mask[self.box])
+        self.total_votes = self.mask.new_zeros(3, *self.mask[self.box].shape)
         at_rim = [torch.zeros(0, dtype=torch.bool)]
         for band in self.bands:
             shown = Cutter.of((self.mask[band.box] == 0).float()[0], self.side).cut(band.at)
             at_rim.append(shown.any(1))
-            there = band.within(self.box, self.total_votes)
-            there += band.laid(votes[at_rim[-1].long()], self.side)
+            votes = self.votes[:, at_rim[-1].long(), ::3]
+            for total, some in zip(self.total_votes, votes, strict=True):
+                band.within(self.box, total).add_(band.laid(some, self.side))
         self.at_rim = torch.cat(at_rim)
 
     def _nearness(self, band: Band) -> Tensor:
