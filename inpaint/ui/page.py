@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.routes import App
 
 from inpaint import models, pictures
 from inpaint.masks import Strokes
@@ -44,6 +46,18 @@ COPY_LINK = "() => { navigator.clipboard?.writeText(location.href) }"
 REMEMBER = "(model, candidates, recipe) => ({ model, candidates, recipe })"
 
 
+@contextmanager
+def _unserved() -> Iterator[None]:
+    """Build no server yet: Gradio builds three for a page, and `launch` another that serves it."""
+    build = App.create_app
+    App.create_app = staticmethod(lambda *_, **__: None)  # type: ignore
+    try:
+        yield
+    finally:
+        App.create_app = staticmethod(build)  # type: ignore[method-assign]
+
+
+@_unserved()
 def create_demo(options: Options) -> gr.Blocks:
     """Build the page."""
     demo: gr.Blocks

@@ -12,6 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from gradio.routes import App
+
+from inpaint.ui import page
+from inpaint.ui.options import Options
 
 ROOT = Path(__file__).parents[2]
 CHECKS = 60
@@ -31,6 +35,15 @@ def test_the_header_of_the_space():
     assert len(found["short_description"]) <= 60
     assert re.fullmatch(r"3\.(10|12)\.\d+", found["python_version"])  # what ZeroGPU offers
     assert found["license"] == "mit" and "MIT" in (ROOT / "LICENSE").read_text()
+
+
+def test_building_the_page_builds_no_server(monkeypatch):
+    # Each takes a tenth of a second and more; `launch` builds the one that serves.
+    built = []
+    monkeypatch.setattr(App, "create_app", staticmethod(lambda *_, **__: built.append(1)))
+    assert page.create_demo(Options()).fns and not built
+    App.create_app(None)
+    assert built
 
 
 def dockerfile():
