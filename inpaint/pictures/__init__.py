@@ -17,6 +17,7 @@ from inpaint.pictures.writing import (
     loss,
     preview,
     save_format,
+    tidy,
     write,
 )
 
@@ -38,5 +39,6 @@ __all__ = [
     "read",
     "resampled",
     "save_format",
+    "tidy",
     "write",
 ]

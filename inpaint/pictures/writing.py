@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import re
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -258,6 +259,7 @@ def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
+            _claimed(file)
             with contextlib.suppress(FileNotFoundError):
                 part.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(data)
@@ -268,6 +270,29 @@ def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def tidy(path: Path) -> None:
+    """Remove what killed processes left of a file that `put` wrote; others may be writing it."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            with part.open("r+b") as file:
+                left = _claimed(file)
+            if left:
+                part.unlink()
+
+
+def _claimed(file: IO[bytes]) -> bool:
+    """Take a file for this process until it is closed; False if another has it, or may have."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which removes no file that is open
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another has it, or these are disks without locks
+        return False
+    return True
 
 
 def preview(picture: Picture, long_side: int) -> Image.Image:
