@@ -11,10 +11,12 @@ from inpaint.pictures.provenance import has_manifest, marked
 from inpaint.pictures.reading import MAX_BYTES, embedded_text, read
 from inpaint.pictures.resampling import resampled
 from inpaint.pictures.writing import (
+    DIGITS,
     check_sides,
     encode,
     format_of,
     loss,
+    losses,
     preview,
     save_format,
     tidy,
@@ -22,6 +24,7 @@ from inpaint.pictures.writing import (
 )
 
 __all__ = [
+    "DIGITS",
     "EXTENSIONS",
     "MAX_BYTES",
     "MAX_PIXELS",
@@ -34,6 +37,7 @@ __all__ = [
     "format_of",
     "has_manifest",
     "loss",
+    "losses",
     "marked",
     "preview",
     "read",

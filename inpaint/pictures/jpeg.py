@@ -47,6 +47,11 @@ def essence(data: bytes) -> bytes | None:
     return _START + kept + scans.partition(_END)[0] + _END
 
 
+def is_of(source: bytes, size: tuple[int, int]) -> bool:
+    """Whether what `essence` returned has a picture's (width, height), upright or turned."""
+    return sorted(_frame(_split(source)[0])[0]) == sorted(size)
+
+
 def exif(data: bytes) -> bytes:
     """Join the EXIF segments as Pillow does; of a file with other segments what there is."""
     found, at = [], 2

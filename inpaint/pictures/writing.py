@@ -27,8 +27,8 @@ _LONGEST = {"JPEG": 65500, "WEBP": 16383}
 """Longest side in pixels that the encoders of a format take."""
 _SEGMENT = 65533
 """Bytes that a segment of a JPEG has room for."""
-_RECIPE = 8000
-"""Bytes of it that are kept free for a recipe."""
+DIGITS = "the last digits of every pixel"
+"""What `losses` says of a picture that is encoded again as a whole."""
 _CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of the colour space an ICC profile is for
 
 
@@ -58,8 +58,23 @@ def check_sides(size: tuple[int, int], format: str) -> None:
         )
 
 
-def loss(picture: Picture, format: str) -> str:
-    """Say in a sentence what a format does not keep of a picture; "" if it keeps every bit."""
+def loss(picture: Picture, format: str, **how: Any) -> str:
+    """Say in a sentence what `losses` names; "" if a format keeps every bit of a picture."""
+    lost = losses(picture, format, **how)
+    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
+
+
+def losses(
+    picture: Picture,
+    format: str,
+    *,
+    text: Mapping[str, str] | None = None,
+    whole: bool = False,
+) -> list[str]:
+    """Name what a format does not keep of a picture, and of the texts that are embedded in it.
+
+    `whole` says that every pixel was edited: no coded block of the picture's source is left.
+    """
     lost = []
     if picture.pixels.shape[2] == 4 and not picture.bands and format not in ("TIFF", "JPEG"):
         lost.append("the inks of CMYK")
@@ -68,11 +83,13 @@ def loss(picture: Picture, format: str) -> str:
     if format in ("JPEG", "BMP") and picture.alpha is not None:
         lost.append("its transparency")
     if format == "JPEG":
-        lost += [f"its {name}, which is too long" for name in _too_long(picture, {})]
-    own = "jpeg" if format == "JPEG" else "lossless"
-    if format in ("JPEG", "WEBP") and not picture.extras.get(own):
-        lost.append("the last digits of every pixel")
-    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
+        lost += [f"its {name}, which is too long" for name in _too_long(picture, text or {})]
+        coded = picture.extras.get("jpeg")
+        if whole or not coded or not jpeg.is_of(coded, picture.size):
+            lost.append(DIGITS)
+    if format == "WEBP" and not picture.extras.get("lossless"):
+        lost.append(DIGITS)
+    return lost
 
 
 def encode(
@@ -107,7 +124,11 @@ def encode(
             return tiff.encode(picture, add_to_xmp(picture.extras.get("xmp"), text))
         if picture.bands:
             raise ValueError(f"it has {picture.pixels.shape[2]} bands, which only TIFF holds")
-        picture = as_stored(_fitting(picture, text)) if format == "JPEG" else _as_rgb(picture)
+        if format == "JPEG":
+            picture, text = _fitting(picture, text)
+            picture = as_stored(picture)
+        else:
+            picture = _as_rgb(picture)
         if format == "PNG":
             return png.encode(picture, text)
         return _encode_pillow(picture, format, text)
@@ -119,7 +140,10 @@ def _too_long(picture: Picture, text: Mapping[str, str]) -> list[str]:
     """Name the metadata that no segment of a JPEG holds, of XMP with the texts in it."""
     xmp, found = png.xmp_of(picture) or b"", []
     most = _SEGMENT - 29  # what a segment of XMP begins with
-    if len(xmp) > most - _RECIPE or len(add_to_xmp(xmp, text) or b"") > most:
+    if len(add_to_xmp(mark_alone(xmp), text) or b"") > most:
+        found.append("recipe")
+        text = dict.fromkeys(text, "")
+    if len(add_to_xmp(xmp, text) or b"") > most:
         found.append("XMP")
     if len(picture.exif or b"") > _SEGMENT - 6:
         found.append("EXIF")
@@ -128,14 +152,15 @@ def _too_long(picture: Picture, text: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _fitting(picture: Picture, text: Mapping[str, str]) -> Picture:
-    """Leave out the metadata that no segment of a JPEG holds."""
+def _fitting(picture: Picture, text: dict[str, str]) -> tuple[Picture, dict[str, str]]:
+    """Leave out the metadata, and the texts, that no segment of a JPEG holds."""
     long, extras = _too_long(picture, text), dict(picture.extras)
     if "XMP" in long:
         extras["xmp"] = mark_alone(extras.get("xmp") or b"")
     if "comment" in long:
         del extras["comment"]
-    return replace(picture, exif=None if "EXIF" in long else picture.exif, extras=extras)
+    fitting = replace(picture, exif=None if "EXIF" in long else picture.exif, extras=extras)
+    return fitting, dict.fromkeys(text, "") if "recipe" in long else text  # nor an earlier one
 
 
 def _as_rgb(picture: Picture) -> Picture:

@@ -118,3 +118,37 @@ def test_without_a_result_there_is_no_mask_of_it(session):
         for nobody in (None, session):
             with pytest.raises(gr.Error, match="Open a picture first"):
                 file(nobody)
+
+
+LOSSES = {
+    "a part of a JPEG": ("JPEG", {}, "only the blocks around the edit"),
+    "a wider JPEG": ("JPEG", {"task": "extend", "left": 5}, "again as a whole"),
+    "all of a JPEG": ("JPEG", {"task": "create"}, "again as a whole"),
+    "a long comment": ("JPEG", {"task": "create"}, "loses its comment"),
+    "a lossy WebP": ("WEBP", {}, "again as a whole"),
+    "all of a lossless WebP": ("WEBP", {"task": "create"}, ""),
+}
+EXACT = ("a part of a JPEG", "all of a lossless WebP")
+"""Those of them whose pixels away from the edit are saved as they are."""
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_what_the_own_format_loses_is_the_truth(case, tmp_path):
+    format, told, said = LOSSES[case]
+    file = tmp_path / "in"
+    Image.fromarray(PIXELS).save(file, format, quality=80, lossless="lossless" in case)
+    picture = pictures.read(file)
+    if "comment" in case:
+        picture = replace(picture, extras={**picture.extras, "comment": b"x" * 70_000})
+    session = Session(Visit.begin("name", b"", picture))
+    mask = None if told else MASK
+    result = edit(picture, mask, steps=1, device="cpu", model="self", grow=0, feather=0, **told)
+    made = session.visit.add(result, None, picture, "Done.")
+    own, sentence = review.own_format(session, made)
+    assert own == format and said in sentence and bool(said) == bool(sentence)
+    lost = result.loss(f"out.{format.lower()}")
+    assert ("the last digits" in lost) == (case not in EXACT)
+    assert ("its comment" in lost) == ("its comment" in sentence)
+    saved = pictures.read(result.candidates[0].encode(format))
+    differ = (saved.pixels != result.picture.pixels).any(2)
+    assert differ[:, -4:].any() == (case not in EXACT)
