@@ -150,7 +150,13 @@ def _made(
     item: Item, device: str, progress: Callable[[Moment], None], settings: dict[str, Any]
 ) -> str:
     result = edit(
-        item.picture, item.mask, guide=item.guide, device=device, progress=progress, **settings
+        item.picture,
+        item.mask,
+        guide=item.guide,
+        device=device,
+        progress=progress,
+        format=pictures.format_of(item.results[0]),
+        **settings,
     )
     for path in item.files:
         pictures.tidy(path)

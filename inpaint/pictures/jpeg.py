@@ -47,9 +47,10 @@ def essence(data: bytes) -> bytes | None:
     return _START + kept + scans.partition(_END)[0] + _END
 
 
-def is_of(source: bytes, size: tuple[int, int]) -> bool:
-    """Whether what `essence` returned has a picture's (width, height), upright or turned."""
-    return sorted(_frame(_split(source)[0])[0]) == sorted(size)
+def is_of(source: bytes, shape: tuple[int, ...]) -> bool:
+    """Whether what `essence` returned has a picture's (H, W, C), upright or turned."""
+    size, steps = _frame(_split(source)[0])
+    return (*sorted(size), len(steps)) == (*sorted(shape[:2]), *shape[2:])
 
 
 def exif(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import math
 import os
 import re
 import secrets
@@ -35,11 +36,16 @@ _CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of the colour space an ICC p
 def save_format(picture: Picture) -> str:
     """Return the format that keeps the picture best: its own, or PNG where that cannot.
 
-    GIF has no room for new colours, and the BMP written here none for alpha.
+    GIF has no room for new colours, the BMP written here none for alpha, and JPEG and WebP none
+    for very long sides.
     """
     if picture.format == "GIF" or (picture.format == "BMP" and picture.alpha is not None):
         return "PNG"
-    return picture.format
+    return "PNG" if max(picture.size) > _longest(picture.format) else picture.format
+
+
+def _longest(format: str) -> float:
+    return _LONGEST.get(format, math.inf)
 
 
 def check_sides(size: tuple[int, int], format: str) -> None:
@@ -50,8 +56,8 @@ def check_sides(size: tuple[int, int], format: str) -> None:
     PictureError
         With one sentence.
     """
-    most = _LONGEST.get(format)
-    if most and max(size) > most:
+    most = _longest(format)
+    if max(size) > most:
         raise PictureError(
             f"A {format} is at most {most} pixels wide and high and this picture is "
             f"{size[0]} × {size[1]}. Choose PNG instead."
@@ -85,7 +91,7 @@ def losses(
     if format == "JPEG":
         lost += [f"its {name}, which is too long" for name in _too_long(picture, text or {})]
         coded = picture.extras.get("jpeg")
-        if whole or not coded or not jpeg.is_of(coded, picture.size):
+        if whole or not coded or not jpeg.is_of(coded, picture.pixels.shape):
             lost.append(DIGITS)
     if format == "WEBP" and not picture.extras.get("lossless"):
         lost.append(DIGITS)

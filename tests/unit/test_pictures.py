@@ -735,6 +735,7 @@ def test_sides_beyond_a_format_are_refused_in_a_sentence(format, size):
         pictures.encode(picture, format)
     with pytest.raises(PictureError, match="at most"):
         pictures.check_sides(size, format)
+    assert pictures.save_format(dataclasses.replace(picture, format=format)) == "PNG"
 
 
 @pytest.mark.parametrize("rational", [(0, 0), (0, 1), (1, 0)])

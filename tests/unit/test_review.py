@@ -144,7 +144,7 @@ def test_what_the_own_format_loses_is_the_truth(case, tmp_path):
     mask = None if told else MASK
     result = edit(picture, mask, steps=1, device="cpu", model="self", grow=0, feather=0, **told)
     made = session.visit.add(result, None, picture, "Done.")
-    own, sentence = review.own_format(session, made)
+    own, sentence = review.own_format(made)
     assert own == format and said in sentence and bool(said) == bool(sentence)
     lost = result.loss(f"out.{format.lower()}")
     assert ("the last digits" in lost) == (case not in EXACT)
@@ -152,3 +152,12 @@ def test_what_the_own_format_loses_is_the_truth(case, tmp_path):
     saved = pictures.read(result.candidates[0].encode(format))
     differ = (saved.pixels != result.picture.pixels).any(2)
     assert differ[:, -4:].any() == (case not in EXACT)
+
+
+def test_a_result_that_its_own_format_has_no_room_for_is_saved_as_png(session, tmp_path):
+    picture = Picture(np.zeros((2, 16383, 3), np.uint8), format="WEBP", extras={"lossless": True})
+    session = Session(Visit.begin("name", b"", picture))
+    result = edit(picture, task="extend", right=1, steps=1, device="cpu", model="self")
+    made = session.visit.add(result, None, picture, "Done.")
+    assert review.own_format(made) == ("PNG", "")
+    assert pictures.read(Path(review.result_file(session, None, True))).size == (16384, 2)
