@@ -201,7 +201,7 @@ def _answer(result: Result, name: str) -> Answer:
         "seconds": round(result.seconds, 3),
         "evaluations": result.evaluations,
         "finished": result.finished,
-        "notes": list(result.notes),
+        "notes": [*result.notes, *filter(None, [result.loss(f"{name}{suffix}")])],
         "candidates": files,
         "mask": _served(pictures.encode(pictures.read(result.mask), "PNG"), f"{name}-invented.png"),
         "diversity": spread and _served(pictures.encode(spread, "PNG"), f"{name}-diversity.png"),

@@ -11,7 +11,7 @@ from PIL import Image
 from inpaint import masks, pictures, reviewing
 from inpaint.editing import edit
 from inpaint.pictures import Picture
-from inpaint.ui import review
+from inpaint.ui import api, review
 from inpaint.ui.session import Session
 from inpaint.visit import Visit
 
@@ -133,7 +133,7 @@ EXACT = ("a part of a JPEG", "all of a lossless WebP")
 
 
 @pytest.mark.parametrize("case", LOSSES)
-def test_what_the_own_format_loses_is_the_truth(case, tmp_path):
+def test_what_the_own_format_loses_is_the_truth(case, tmp_path, session):
     format, told, said = LOSSES[case]
     file = tmp_path / "in"
     Image.fromarray(PIXELS).save(file, format, quality=80, lossless="lossless" in case)
@@ -149,6 +149,7 @@ def test_what_the_own_format_loses_is_the_truth(case, tmp_path):
     lost = result.loss(f"out.{format.lower()}")
     assert ("the last digits" in lost) == (case not in EXACT)
     assert ("its comment" in lost) == ("its comment" in sentence)
+    assert (lost in api._answer(result, "name")[1]["notes"]) == bool(lost)
     saved = pictures.read(result.candidates[0].encode(format))
     differ = (saved.pixels != result.picture.pixels).any(2)
     assert differ[:, -4:].any() == (case not in EXACT)
