@@ -8,7 +8,6 @@ another folder, and masks of what may be invented in them, if wanted, lie there 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -151,10 +150,16 @@ def _made(
     item: Item, device: str, progress: Callable[[Moment], None], settings: dict[str, Any]
 ) -> str:
     result = edit(
-        item.picture, item.mask, guide=item.guide, device=device, progress=progress, **settings
+        item.picture,
+        item.mask,
+        guide=item.guide,
+        device=device,
+        progress=progress,
+        format=pictures.format_of(item.results[0]),
+        **settings,
     )
     for path in item.files:
-        _tidy(path)
+        pictures.tidy(path)
     for path, candidate in zip(item.results, result.candidates, strict=True):
         candidate.save(path)
     if item.invented:
@@ -181,12 +186,3 @@ def _is_invented(stem: str, stems: set[str]) -> bool:
     """Whether a file is the mask that an earlier batch wrote beside one of the others."""
     owner = stem.removesuffix(INVENTED)
     return owner != stem and not stems.isdisjoint((owner, f"{owner}-1"))  # -1: of candidates
-
-
-def _tidy(path: Path) -> None:
-    """Remove what a killed run left of a file; no other run works on the same one."""
-    start, end = f".{path.name}.", ".part"
-    for left in os.scandir(path.parent):
-        if left.name.startswith(start) and left.name.endswith(end):
-            with suppress(OSError):
-                os.unlink(left.path)

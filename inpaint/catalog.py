@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -204,7 +203,7 @@ def load_folder(
     if not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
         raise ModelError(f"{folder} holds no model: it has no model_index.json.")
     check_sums(folder)
-    if _is_narrow(folder):
+    if layers.config_of(folder).get("narrow"):
         return Loaded(Pyramid(_blend(folder, device)), _weights_digest(folder))
     # Imported here: diffusers takes seconds to import, and `self` does without.
     from inpaint.latent.loading import class_of, load_pipeline
@@ -232,14 +231,6 @@ def load_folder(
             raise
         raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
     return Loaded(filler, _weights_digest(folder), hub.revision(folder), dtype)
-
-
-def _is_narrow(folder: Path) -> bool:
-    """Say whether a folder holds a network of ours for narrow holes."""
-    config = folder / "unet" / "config.json"
-    with suppress(OSError, ValueError):
-        return bool(json.loads(config.read_text("utf-8")).get("narrow"))
-    return False
 
 
 def _blend(folder: Path, device: Device) -> BlendModel:

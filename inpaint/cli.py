@@ -311,7 +311,6 @@ def _edit(options: argparse.Namespace) -> int:
     if options.diversity_out and settings.get("candidates", 1) < 2:
         raise ValueError("One candidate has no spread: ask for more with --candidates.")
     picture = pictures.read(options.picture)
-    pictures.check_sides(picture.size, pictures.format_of(options.output))
     if picture.bands and pictures.format_of(options.output) != "TIFF":
         count = picture.pixels.shape[2]
         raise ValueError(f"This picture has {count} bands, which only TIFF holds: name it .tif.")
@@ -335,6 +334,7 @@ def _edit(options: argparse.Namespace) -> int:
         guide=getattr(options, "guide", None),
         device=options.device,
         progress=show,
+        format=pictures.format_of(options.output),
         **settings,
     )
     bar.clear()
@@ -392,8 +392,8 @@ def _replay(options: argparse.Namespace) -> int:
     from inpaint import pictures
     from inpaint.replaying import replay
 
-    if options.output:
-        pictures.format_of(options.output)  # or be told before the work
+    # Or be told before the work.
+    format = pictures.format_of(options.output) if options.output else None
     before = options.result.read_bytes() if options.result.is_file() else b""
     bar = _Bar()
     result = replay(
@@ -403,6 +403,7 @@ def _replay(options: argparse.Namespace) -> int:
         guide=options.guide,
         device=options.device,
         progress=lambda moment: bar.show(moment.number, moment.total, moment.stage),
+        format=format,
     )
     bar.clear()
     if options.output:

@@ -56,6 +56,7 @@ def edit(
     device: str | devices.Device = "auto",
     progress: Progress = lambda moment: None,
     max_pixels: int = pictures.MAX_PIXELS,
+    format: str | None = None,
     **settings: Any,
 ) -> Result:
     """Repaint a part of a picture.
@@ -77,6 +78,9 @@ def edit(
         `inpaint.editing.Stopped` in it to end the edit and keep what there is.
     max_pixels : int
         Refuse larger pictures.
+    format : str or None
+        What the result will be saved as, JPEG say, where that is known: one that has no room for it
+        is refused before the work.
     **settings
         Fields of `inpaint.settings.Settings`; `task` names a row of `inpaint.tasks.TASKS`.
 
@@ -97,6 +101,8 @@ def edit(
     original = pictures.read(picture, max_pixels=max_pixels)
     request = _request(original, mask, guide, wanted, max_pixels)
     prepared, row = PREPARE[wanted.task].prepare(request), PREPARE[wanted.task]
+    if format is not None:
+        pictures.check_sides(prepared.picture.size, format)
     work = _Work(request, prepared, chosen, progress)
     seeds = [(wanted.seed + k) % 2**32 for k in range(wanted.candidates)]
     made: list[tuple[Patch, ...]] = []

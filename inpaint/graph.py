@@ -8,13 +8,11 @@ in the cache, and where the process ended, or OpenVINO is slower or wrong, torch
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
@@ -170,10 +168,8 @@ def attach(network: Layers, folder: Path) -> str:
 
 def suits(folder: Path) -> bool:
     """Say whether a folder holds a pipeline around a network of ours that `catalog` asks often."""
-    with suppress(OSError, ValueError):
-        config = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
-        return config.get("_class_name") == "InpaintUNet" and not config.get("narrow")
-    return False
+    config = layers.config_of(folder)
+    return config.get("_class_name") == "InpaintUNet" and not config.get("narrow")
 
 
 def trial(folder: Path, dtype: torch.dtype) -> Trial:

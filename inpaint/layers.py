@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -307,6 +308,15 @@ class Layers(nn.Module):
         """(B,) float32 -> (B, embedding), SiLU applied."""
         level: Tensor = F.silu(self.embed(t, dtype))
         return level
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Return what a model folder says of the network in it; {} where it says nothing."""
+    with suppress(OSError, ValueError):
+        config = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
+        if isinstance(config, dict):
+            return config
+    return {}
 
 
 def load(folder: Path) -> Layers:

@@ -29,6 +29,7 @@ def replay(
     guide: Any = None,
     device: str = "auto",
     progress: Progress = lambda moment: None,
+    format: str | None = None,
 ) -> Result:
     """Make a saved result again.
 
@@ -42,7 +43,7 @@ def replay(
     device : str
         As in `inpaint.edit`. A network computes in what the recipe names, if the device can. The
         same bytes come from the same kind of machine only.
-    progress : callable
+    progress, format
         As in `inpaint.edit`.
 
     Raises
@@ -84,6 +85,7 @@ def replay(
         guide=found["guide"],
         device=devices.computing_in(recipe.get("dtype"), devices.pick(device)),
         progress=progress,
+        format=format,
         **settings.as_dict(),
     )
 

@@ -124,14 +124,15 @@ class Candidate:
 
     def encode(self, format: str, *, with_recipe: bool = True) -> bytes:
         """Encode the picture with its recipe. See `inpaint.pictures.encode`."""
-        text = self._text() if with_recipe else None
+        text = self.text() if with_recipe else None
         return pictures.encode(self.picture(), format, text=text)
 
     def save(self, path: str | Path) -> Path:
         """Write the picture with its recipe. See `inpaint.pictures.write`."""
-        return pictures.write(self.picture(), path, text=self._text())
+        return pictures.write(self.picture(), path, text=self.text())
 
-    def _text(self) -> dict[str, str]:
+    def text(self) -> dict[str, str]:
+        """Return its recipe as it is embedded."""
         return {"inpaint": json.dumps(self.recipe)}
 
 
@@ -183,9 +184,9 @@ class Result:
 
     def loss(self, path: str | Path) -> str:
         """Say in a sentence what saving it under a name does not keep of `picture`; "" if all."""
-        # What is promised holds of every pixel, and no coded block of the original's is left then.
-        saved = replace(self.picture, extras={}) if self.receipt.promise else self.picture
-        return pictures.loss(saved, pictures.format_of(path))
+        format, whole = pictures.format_of(path), self.receipt.outside == 0
+        text = self.candidates[0].text()
+        return pictures.loss(self.picture, format, text=text, whole=whole)
 
     def save(self, path: str | Path, *, mask: bool = False) -> Path:
         """Write the picture with its recipe in it; the suffix says the format.

@@ -11,16 +11,20 @@ from inpaint.pictures.provenance import has_manifest, marked
 from inpaint.pictures.reading import MAX_BYTES, embedded_text, read
 from inpaint.pictures.resampling import resampled
 from inpaint.pictures.writing import (
+    DIGITS,
     check_sides,
     encode,
     format_of,
     loss,
+    losses,
     preview,
     save_format,
+    tidy,
     write,
 )
 
 __all__ = [
+    "DIGITS",
     "EXTENSIONS",
     "MAX_BYTES",
     "MAX_PIXELS",
@@ -33,10 +37,12 @@ __all__ = [
     "format_of",
     "has_manifest",
     "loss",
+    "losses",
     "marked",
     "preview",
     "read",
     "resampled",
     "save_format",
+    "tidy",
     "write",
 ]

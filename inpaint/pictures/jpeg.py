@@ -47,6 +47,12 @@ def essence(data: bytes) -> bytes | None:
     return _START + kept + scans.partition(_END)[0] + _END
 
 
+def is_of(source: bytes, shape: tuple[int, ...]) -> bool:
+    """Whether what `essence` returned has a picture's (H, W, C), upright or turned."""
+    size, steps = _frame(_split(source)[0])
+    return (*sorted(size), len(steps)) == (*sorted(shape[:2]), *shape[2:])
+
+
 def exif(data: bytes) -> bytes:
     """Join the EXIF segments as Pillow does; of a file with other segments what there is."""
     found, at = [], 2

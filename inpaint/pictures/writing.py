@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
+import math
 import os
 import re
 import secrets
@@ -12,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -26,19 +28,24 @@ _LONGEST = {"JPEG": 65500, "WEBP": 16383}
 """Longest side in pixels that the encoders of a format take."""
 _SEGMENT = 65533
 """Bytes that a segment of a JPEG has room for."""
-_RECIPE = 8000
-"""Bytes of it that are kept free for a recipe."""
+DIGITS = "the last digits of every pixel"
+"""What `losses` says of a picture that is encoded again as a whole."""
 _CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # of the colour space an ICC profile is for
 
 
 def save_format(picture: Picture) -> str:
     """Return the format that keeps the picture best: its own, or PNG where that cannot.
 
-    GIF has no room for new colours, and the BMP written here none for alpha.
+    GIF has no room for new colours, the BMP written here none for alpha, and JPEG and WebP none
+    for very long sides.
     """
     if picture.format == "GIF" or (picture.format == "BMP" and picture.alpha is not None):
         return "PNG"
-    return picture.format
+    return "PNG" if max(picture.size) > _longest(picture.format) else picture.format
+
+
+def _longest(format: str) -> float:
+    return _LONGEST.get(format, math.inf)
 
 
 def check_sides(size: tuple[int, int], format: str) -> None:
@@ -49,16 +56,31 @@ def check_sides(size: tuple[int, int], format: str) -> None:
     PictureError
         With one sentence.
     """
-    most = _LONGEST.get(format)
-    if most and max(size) > most:
+    most = _longest(format)
+    if max(size) > most:
         raise PictureError(
             f"A {format} is at most {most} pixels wide and high and this picture is "
             f"{size[0]} × {size[1]}. Choose PNG instead."
         )
 
 
-def loss(picture: Picture, format: str) -> str:
-    """Say in a sentence what a format does not keep of a picture; "" if it keeps every bit."""
+def loss(picture: Picture, format: str, **how: Any) -> str:
+    """Say in a sentence what `losses` names; "" if a format keeps every bit of a picture."""
+    lost = losses(picture, format, **how)
+    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
+
+
+def losses(
+    picture: Picture,
+    format: str,
+    *,
+    text: Mapping[str, str] | None = None,
+    whole: bool = False,
+) -> list[str]:
+    """Name what a format does not keep of a picture, and of the texts that are embedded in it.
+
+    `whole` says that every pixel was edited: no coded block of the picture's source is left.
+    """
     lost = []
     if picture.pixels.shape[2] == 4 and not picture.bands and format not in ("TIFF", "JPEG"):
         lost.append("the inks of CMYK")
@@ -67,11 +89,13 @@ def loss(picture: Picture, format: str) -> str:
     if format in ("JPEG", "BMP") and picture.alpha is not None:
         lost.append("its transparency")
     if format == "JPEG":
-        lost += [f"its {name}, which is too long" for name in _too_long(picture, {})]
-    own = "jpeg" if format == "JPEG" else "lossless"
-    if format in ("JPEG", "WEBP") and not picture.extras.get(own):
-        lost.append("the last digits of every pixel")
-    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
+        lost += [f"its {name}, which is too long" for name in _too_long(picture, text or {})]
+        coded = picture.extras.get("jpeg")
+        if whole or not coded or not jpeg.is_of(coded, picture.pixels.shape):
+            lost.append(DIGITS)
+    if format == "WEBP" and not picture.extras.get("lossless"):
+        lost.append(DIGITS)
+    return lost
 
 
 def encode(
@@ -106,7 +130,11 @@ def encode(
             return tiff.encode(picture, add_to_xmp(picture.extras.get("xmp"), text))
         if picture.bands:
             raise ValueError(f"it has {picture.pixels.shape[2]} bands, which only TIFF holds")
-        picture = as_stored(_fitting(picture, text)) if format == "JPEG" else _as_rgb(picture)
+        if format == "JPEG":
+            picture, text = _fitting(picture, text)
+            picture = as_stored(picture)
+        else:
+            picture = _as_rgb(picture)
         if format == "PNG":
             return png.encode(picture, text)
         return _encode_pillow(picture, format, text)
@@ -118,7 +146,10 @@ def _too_long(picture: Picture, text: Mapping[str, str]) -> list[str]:
     """Name the metadata that no segment of a JPEG holds, of XMP with the texts in it."""
     xmp, found = png.xmp_of(picture) or b"", []
     most = _SEGMENT - 29  # what a segment of XMP begins with
-    if len(xmp) > most - _RECIPE or len(add_to_xmp(xmp, text) or b"") > most:
+    if len(add_to_xmp(mark_alone(xmp), text) or b"") > most:
+        found.append("recipe")
+        text = dict.fromkeys(text, "")
+    if len(add_to_xmp(xmp, text) or b"") > most:
         found.append("XMP")
     if len(picture.exif or b"") > _SEGMENT - 6:
         found.append("EXIF")
@@ -127,14 +158,15 @@ def _too_long(picture: Picture, text: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _fitting(picture: Picture, text: Mapping[str, str]) -> Picture:
-    """Leave out the metadata that no segment of a JPEG holds."""
+def _fitting(picture: Picture, text: dict[str, str]) -> tuple[Picture, dict[str, str]]:
+    """Leave out the metadata, and the texts, that no segment of a JPEG holds."""
     long, extras = _too_long(picture, text), dict(picture.extras)
     if "XMP" in long:
         extras["xmp"] = mark_alone(extras.get("xmp") or b"")
     if "comment" in long:
         del extras["comment"]
-    return replace(picture, exif=None if "EXIF" in long else picture.exif, extras=extras)
+    fitting = replace(picture, exif=None if "EXIF" in long else picture.exif, extras=extras)
+    return fitting, dict.fromkeys(text, "") if "recipe" in long else text  # nor an earlier one
 
 
 def _as_rgb(picture: Picture) -> Picture:
@@ -258,6 +290,7 @@ def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
+            _claimed(file)
             with contextlib.suppress(FileNotFoundError):
                 part.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(data)
@@ -268,6 +301,29 @@ def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def tidy(path: Path) -> None:
+    """Remove what killed processes left of a file that `put` wrote; others may be writing it."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            with part.open("r+b") as file:
+                left = _claimed(file)
+            if left:
+                part.unlink()
+
+
+def _claimed(file: IO[bytes]) -> bool:
+    """Take a file for this process until it is closed; False if another has it, or may have."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which removes no file that is open
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another has it, or these are disks without locks
+        return False
+    return True
 
 
 def preview(picture: Picture, long_side: int) -> Image.Image:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from inpaint import own
+from inpaint import layers, own
 from inpaint.models import MODELS, SHIPPED, ModelError
 from inpaint.training.checkpoint import STATE, load_state
 from inpaint.training.loop import Watch, no_watch, train
@@ -93,11 +92,11 @@ def _folder(start: str) -> Path:
 def _size(folder: Path) -> int:
     """Return the side of the crops that a network was trained on."""
     try:
-        config = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
+        config = layers.config_of(folder)
         if config["_class_name"] != "InpaintUNet":
             raise ValueError
         return int(config["sample_size"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise ModelError(
             f"{folder} holds no model that can be specialised; start from photo or one of your own."
         ) from None

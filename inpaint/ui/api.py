@@ -36,10 +36,11 @@ FILES = {
 FILL = """Do a task with a picture: fill what the mask marks, extend, repair, enlarge and more.
 
 Answers again and again while it works: at first how many are `ahead`, then `stage`, `step`, `steps`
-and `seconds_left`; the last answer has the picture, in its own format, and as the report `receipt`,
-`recipes`, `seconds`, `evaluations`, `finished`, `notes`, a file for each of the `candidates`,
-and the files `mask`, a PNG that is white where a pixel may have been invented, and `diversity`, a
-grey PNG of 16 bits that says where the candidates disagree (null for one candidate)."""
+and `seconds_left`; the last answer has the picture, in its own format or as PNG where that has no
+room for it, and as the report `receipt`, `recipes`, `seconds`, `evaluations`, `finished`, `notes`,
+a file for each of the `candidates`, and the files `mask`, a PNG that is white where a pixel may
+have been invented, and `diversity`, a grey PNG of 16 bits that says where the candidates disagree
+(null for one candidate)."""
 ESTIMATE = "Say what /fill would cost with the same parameters: evaluations, seconds and regions."
 
 KINDS = {name: gr.FileData for name in FILES} | {n: option.kind for n, option in OPTIONS.items()}
@@ -200,7 +201,7 @@ def _answer(result: Result, name: str) -> Answer:
         "seconds": round(result.seconds, 3),
         "evaluations": result.evaluations,
         "finished": result.finished,
-        "notes": list(result.notes),
+        "notes": [*result.notes, *filter(None, [result.loss(f"{name}{suffix}")])],
         "candidates": files,
         "mask": _served(pictures.encode(pictures.read(result.mask), "PNG"), f"{name}-invented.png"),
         "diversity": spread and _served(pictures.encode(spread, "PNG"), f"{name}-diversity.png"),

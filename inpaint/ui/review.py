@@ -126,13 +126,17 @@ def _draft_sheet(session: Session) -> Sheet:
     return Sheet(pictures.preview(picture, WORK_COPY), picture.size)
 
 
-def own_format(session: Session) -> tuple[str, str]:
-    """Return the format of the picture's own file, and a sentence on what it loses, if anything."""
-    picture = session.visit.original
-    own, extras = pictures.save_format(picture), picture.extras
-    if own != "JPEG" and (own != "WEBP" or extras.get("lossless")):
-        return own, ""
-    return own, say("around" if "jpeg" in extras else "reencoded", format=own)
+def own_format(run: Run) -> tuple[str, str]:
+    """Return the result's own format, and a sentence on what it loses, if anything."""
+    candidate = run.candidates[run.chosen]
+    own = pictures.save_format(candidate.original)
+    made, whole = pictures.marked(candidate.original), bool(run.invented().all())
+    lost = pictures.losses(made, own, text=candidate.text(), whole=whole)
+    if lost == [pictures.DIGITS]:
+        return own, say("reencoded", format=own)
+    if lost:
+        return own, pictures.loss(made, own, text=candidate.text(), whole=whole)
+    return own, say("around", format=own) if own == "JPEG" else ""
 
 
 def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
@@ -141,7 +145,7 @@ def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
     if shown is None:
         raise sorry(say("open_first"))
     candidate = shown.candidates[shown.chosen]
-    own = format or pictures.save_format(session.visit.original)
+    own = format or pictures.save_format(candidate.original)
     suffix = next(end for end, name in pictures.EXTENSIONS.items() if name == own)
     try:
         data = candidate.encode(own, with_recipe=with_recipe)

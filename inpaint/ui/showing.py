@@ -161,7 +161,7 @@ def shown(parts: Parts, session: Session) -> Updates:
     if run is None:
         canvas = {parts.canvas: gr.update(review=None, earlier=earlier)}
         return past | actions | canvas | {parts.results: gr.update(visible=False)}
-    own, loss = review.own_format(session)
+    own, loss = review.own_format(run)
     return past | {
         parts.canvas: gr.update(review=review.comparison(session, run), earlier=earlier),
         parts.results: gr.update(visible=True),

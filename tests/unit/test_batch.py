@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import inpaint
 from inpaint import masks, pictures
 from inpaint.cli import main
 from inpaint.editing import edit
@@ -211,3 +215,19 @@ def test_what_a_killed_run_left_is_removed():
         (open(f"out/{left}", "w")).close()
     assert batch("--shard", "1/3") == 0
     assert names() == [".other.png.00.part", "a.png"]
+
+
+def test_what_another_run_is_writing_stays(monkeypatch):
+    sync, inner = os.fsync, []
+
+    def while_written(file):
+        """Have another process do the same batch before the first part gets its name."""
+        sync(file)
+        if not inner:
+            command = [sys.executable, "-m", "inpaint", "batch", "in", "-o", "out", "--steps", "1"]
+            environment = os.environ | {"PYTHONPATH": str(Path(inpaint.__file__).parents[1])}
+            inner.append(subprocess.run([*command, "--device", "cpu"], env=environment).returncode)
+
+    monkeypatch.setattr(os, "fsync", while_written)
+    assert batch() == 0 and inner == [0]
+    assert names() == ["a.png", "b.tif", "c.png"]

@@ -146,6 +146,10 @@ def spoil_json(folder):
     (folder / "unet" / "config.json").write_text("{")
 
 
+def list_for_json(folder):
+    (folder / "unet" / "config.json").write_text("[]")
+
+
 def spoil_weights(folder):
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
@@ -164,7 +168,7 @@ def foreign_class(folder):
 
 
 @pytest.mark.parametrize(
-    "spoil", [spoil_index, spoil_json, spoil_weights, pickle_weights, foreign_class]
+    "spoil", [spoil_index, spoil_json, list_for_json, spoil_weights, pickle_weights, foreign_class]
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_broken_folder_is_one_line(folder, spoil):

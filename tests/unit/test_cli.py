@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 import inpaint
-from inpaint import pictures
+from inpaint import editing, pictures
 from inpaint.cli import main
 from inpaint.editing import edit
 from inpaint.settings import SAMPLERS
@@ -238,9 +239,26 @@ def test_what_is_saved_beside_is_checked_before_the_work(options, message, capsy
 
 
 def test_sides_that_the_format_has_no_room_for_are_refused_before_the_work(capsys):
-    Image.new("L", (20000, 2)).save("long.png")
+    Image.new("L", (20000, 2), 255).save("long.png")
     assert fill(picture="long.png", mask="long.png", out="out.webp") == 2
     assert "A WEBP is at most 16383 pixels wide" in capsys.readouterr().err
+
+
+def test_the_format_is_asked_about_the_result_before_the_work(capsys, monkeypatch):
+    Image.new("L", (16380, 2)).save("long.webp", lossless=True)
+    Image.new("L", (64000, 2)).save("longer.png")
+    quick = ["--steps", "1", "--device", "cpu", "--model", "self"]
+    assert main(["create", "longer.png", "-o", "small.webp", *quick]) == 0
+    os.mkdir("in")
+    shutil.copy("long.webp", "in")
+    monkeypatch.setattr(editing, "load", None)  # no work can begin
+    wider = ["--right", "9", *quick]
+    assert main(["extend", "long.webp", "-o", "out.webp", *wider]) == 2
+    assert "A WEBP is at most 16383 pixels wide" in capsys.readouterr().err
+    assert main(["batch", "in", "-o", "out", "--task", "extend", *wider]) == 1
+    assert "A WEBP is at most 16383 pixels wide" in capsys.readouterr().err
+    with pytest.raises(pictures.PictureError, match="at most 65500 pixels"):
+        editing.edit("longer.png", task="extend", right=1600, format="JPEG", device="cpu")
 
 
 def test_pages_that_would_be_lost_are_not_overwritten(capsys):

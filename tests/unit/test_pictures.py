@@ -660,6 +660,14 @@ def test_importing_costs_no_heavy_library():
 # What a format has no room for
 
 
+def xmp_of(text):
+    """Make a packet that holds a text; of 65 504 bytes a JPEG has room for it."""
+    source = (
+        b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="'
+    )
+    return metadata.appended(None, source + text + b'"/>')
+
+
 @pytest.mark.parametrize("what", ["XMP", "EXIF", "comment"])
 @pytest.mark.parametrize("source", ["JPEG", "TIFF"])
 def test_what_no_segment_of_a_jpeg_holds_is_left_out_and_that_is_said(what, source):
@@ -667,21 +675,46 @@ def test_what_no_segment_of_a_jpeg_holds_is_left_out_and_that_is_said(what, sour
     tags = Image.Exif()
     tags[270] = "x" * 70_000
     long = {
-        "XMP": {"xmp": b"<x>" + b" " * 64_300 + b"</x>"},
+        "XMP": {"xmp": xmp_of(b"x" * 65_100)},
         "EXIF": {},
         "comment": {"comment": b"x" * 70_000},
     }[what]
     block = tags.tobytes().removeprefix(b"Exif\0\0") if what == "EXIF" else picture.exif
     picture = dataclasses.replace(picture, exif=block, extras={**picture.extras, **long})
-    assert f"its {what}, which is too long" in pictures.loss(picture, "JPEG")
-    assert what not in pictures.loss(picture, "TIFF")
-    data = pictures.encode(pictures.marked(picture), "JPEG", text={"inpaint": "a recipe"})
+    picture, text = pictures.marked(picture), {"inpaint": "a recipe"}
+    assert f"its {what}, which is too long" in pictures.loss(picture, "JPEG", text=text)
+    assert what not in pictures.loss(picture, "TIFF", text=text)
+    data = pictures.encode(picture, "JPEG", text=text)
     again = pictures.read(data)
     assert again.size == picture.size and again.exif in (None, picture.exif)
     assert b"compositeWithTrainedAlgorithmicMedia" in again.extras["xmp"]
     assert pictures.embedded_text(data) == {"inpaint": "a recipe"}
     for format in ("PNG", "TIFF", "WEBP"):
         assert pictures.read(pictures.encode(picture, format)).size == picture.size
+
+
+@pytest.mark.parametrize("length", [30_000, 35_000, 36_000, 66_000])
+def test_what_a_recipe_leaves_no_room_for_is_said_and_the_rest_is_kept(length):
+    """Metadata and recipe share a segment: what goes is what is said to."""
+    own = xmp_of(b"x" * 30_000)
+    earlier = pictures.encode(pictures.read(saved(RGB, "JPEG", xmp=own)), text={"inpaint": "old"})
+    picture, text = pictures.marked(pictures.read(earlier)), {"inpaint": "r" * length}
+    lost = pictures.losses(picture, "JPEG", text=text)
+    data = pictures.encode(picture, "JPEG", text=text)
+    kept = pictures.read(data).extras["xmp"]
+    assert b"compositeWithTrainedAlgorithmicMedia" in kept
+    assert (b"x" * 30_000 in kept) == ("its XMP, which is too long" not in lost)
+    assert (pictures.embedded_text(data) == text) == ("its recipe, which is too long" not in lost)
+    assert b"old" not in kept
+    assert len(lost) == (length > 34_900)
+
+
+def test_what_a_jpeg_of_another_size_loses_is_said():
+    picture = pictures.read(saved(RGB, "JPEG"))
+    larger = dataclasses.replace(picture, pixels=np.pad(picture.pixels, ((0, 0), (8, 0), (0, 0))))
+    assert pictures.losses(picture, "JPEG") == []
+    assert pictures.losses(picture, "JPEG", whole=True) == [pictures.DIGITS]
+    assert pictures.losses(larger, "JPEG") == [pictures.DIGITS]
 
 
 def test_a_turned_jpeg_stays_upright_without_its_exif():
@@ -702,6 +735,7 @@ def test_sides_beyond_a_format_are_refused_in_a_sentence(format, size):
         pictures.encode(picture, format)
     with pytest.raises(PictureError, match="at most"):
         pictures.check_sides(size, format)
+    assert pictures.save_format(dataclasses.replace(picture, format=format)) == "PNG"
 
 
 @pytest.mark.parametrize("rational", [(0, 0), (0, 1), (1, 0)])

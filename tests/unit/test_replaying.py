@@ -8,7 +8,7 @@ import pytest
 from models import conditional
 from PIL import Image
 
-from inpaint import pictures
+from inpaint import editing, pictures
 from inpaint.cli import main
 from inpaint.editing import edit
 from inpaint.recipes import MOST_LETTERS, packed_mask, unpacked_mask
@@ -36,6 +36,14 @@ def test_a_result_is_made_again_to_the_byte(suffix, folder):
     (folder / "mask.png").unlink()  # it lies in the recipe
     replay(f"out.{suffix}", device="cpu").save(f"again.{suffix}")
     assert (folder / f"again.{suffix}").read_bytes() == (folder / f"out.{suffix}").read_bytes()
+
+
+def test_a_format_without_room_is_refused_before_the_work(folder, capsys, monkeypatch):
+    Image.new("L", (16380, 2)).save("photo.png")
+    edit("photo.png", task="extend", right=9, model="self", **QUICK).save("out.png")
+    monkeypatch.setattr(editing, "load", None)  # no work can begin
+    assert main(["replay", "out.png", "--device", "cpu", "-o", "again.webp"]) == 2
+    assert "A WEBP is at most 16383 pixels wide" in capsys.readouterr().err
 
 
 def test_each_candidate_is_made_again_alone(folder):

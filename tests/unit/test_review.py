@@ -11,7 +11,7 @@ from PIL import Image
 from inpaint import masks, pictures, reviewing
 from inpaint.editing import edit
 from inpaint.pictures import Picture
-from inpaint.ui import review
+from inpaint.ui import api, review
 from inpaint.ui.session import Session
 from inpaint.visit import Visit
 
@@ -118,3 +118,47 @@ def test_without_a_result_there_is_no_mask_of_it(session):
         for nobody in (None, session):
             with pytest.raises(gr.Error, match="Open a picture first"):
                 file(nobody)
+
+
+LOSSES = {
+    "a part of a JPEG": ("JPEG", {}, "only the blocks around the edit"),
+    "a wider JPEG": ("JPEG", {"task": "extend", "left": 5}, "again as a whole"),
+    "all of a JPEG": ("JPEG", {"task": "create"}, "again as a whole"),
+    "a long comment": ("JPEG", {"task": "create"}, "loses its comment"),
+    "a lossy WebP": ("WEBP", {}, "again as a whole"),
+    "all of a lossless WebP": ("WEBP", {"task": "create"}, ""),
+}
+EXACT = ("a part of a JPEG", "all of a lossless WebP")
+"""Those of them whose pixels away from the edit are saved as they are."""
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_what_the_own_format_loses_is_the_truth(case, tmp_path, session):
+    format, told, said = LOSSES[case]
+    file = tmp_path / "in"
+    Image.fromarray(PIXELS).save(file, format, quality=80, lossless="lossless" in case)
+    picture = pictures.read(file)
+    if "comment" in case:
+        picture = replace(picture, extras={**picture.extras, "comment": b"x" * 70_000})
+    session = Session(Visit.begin("name", b"", picture))
+    mask = None if told else MASK
+    result = edit(picture, mask, steps=1, device="cpu", model="self", grow=0, feather=0, **told)
+    made = session.visit.add(result, None, picture, "Done.")
+    own, sentence = review.own_format(made)
+    assert own == format and said in sentence and bool(said) == bool(sentence)
+    lost = result.loss(f"out.{format.lower()}")
+    assert ("the last digits" in lost) == (case not in EXACT)
+    assert ("its comment" in lost) == ("its comment" in sentence)
+    assert (lost in api._answer(result, "name")[1]["notes"]) == bool(lost)
+    saved = pictures.read(result.candidates[0].encode(format))
+    differ = (saved.pixels != result.picture.pixels).any(2)
+    assert differ[:, -4:].any() == (case not in EXACT)
+
+
+def test_a_result_that_its_own_format_has_no_room_for_is_saved_as_png(session, tmp_path):
+    picture = Picture(np.zeros((2, 16383, 3), np.uint8), format="WEBP", extras={"lossless": True})
+    session = Session(Visit.begin("name", b"", picture))
+    result = edit(picture, task="extend", right=1, steps=1, device="cpu", model="self")
+    made = session.visit.add(result, None, picture, "Done.")
+    assert review.own_format(made) == ("PNG", "")
+    assert pictures.read(Path(review.result_file(session, None, True))).size == (16384, 2)
