@@ -42,6 +42,7 @@ ROOMS = [
     "backends",
     "selfpatch",
     "fitting",
+    "melding",
     "patches",
     "graph",
     "unet",
