@@ -258,6 +258,8 @@ class _Unpacker:
         known = (own.pixels.shape[2],) if own.bands else (1, 3, 4)
         if channels not in known or bits not in (8, 16) or not 0 <= count <= size[0] * size[1]:
             raise ProjectError("This project is damaged: a result's kind is unknown.")
+        if channels != own.pixels.shape[2]:
+            own = own.in_rgb()  # the original's profile is not one of this result
         where = self._bits(f"{number}-where", size)
         if where.sum() != count:
             raise ProjectError("This project is damaged: a result is cut short.")

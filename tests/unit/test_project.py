@@ -85,6 +85,16 @@ def test_a_result_of_another_size_comes_back():
     assert np.array_equal(again.runs[0].invented(), result.mask)
 
 
+def test_a_coloured_result_comes_back_without_the_profile_of_grey():
+    grey = pictures.Picture(random_picture(channels=1).pixels, icc=bytes(16) + b"GRAY" + bytes(200))
+    source = pictures.encode(grey, "PNG")
+    visit = Visit.begin("grey", source, pictures.read(source))
+    visit.add(edit(visit.picture, task="colourise", steps=1, device="cpu"), None, grey, "Done.")
+    again, _ = open_project(save(visit, None))
+    files = [pictures.encode(one.runs[0].picture(), "PNG") for one in (visit, again)]
+    assert again.original.icc == grey.icc and files[0] == files[1]
+
+
 def test_an_older_project_marks_what_differs():
     picture = random_picture()
 
