@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inpaint import masks, pictures
+from inpaint import masks, pictures, reviewing
 from inpaint.masks import Strokes
 from inpaint.pictures import Picture
 from inpaint.pictures.metadata import tags_fit
-from inpaint.regions import Region
+from inpaint.regions import Region, cut
 from inpaint.results import Candidate, Patch
 from inpaint.visit import MAX_RUNS, Drawing, Run, Visit
 
@@ -32,6 +32,7 @@ MAX_PICTURES = 600
 MAX_BYTES = 4 << 30  # unpacked, in all
 ROOM = 256 << 20  # unpacked bytes that any project may have,
 RATIO = 20  # and more for each packed one
+TILE = 128  # pixels on a side; what a result changes is kept in such parts
 STORY, ORIGINAL = "project.json", "original"
 Mask = NDArray[np.bool_]
 
@@ -62,6 +63,7 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
                         {"picture": packer.picture(c.picture()), "recipe": c.recipe}
                         for c in run.candidates
                     ],
+                    "touched": packer.mask(reviewing.touched(run.candidates[0])),
                     "seams": run.seams,
                     "receipt": run.receipt,
                     "said": run.said,
@@ -98,11 +100,12 @@ def open_project(
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
-            if unpacked > min(MAX_BYTES, ROOM + RATIO * len(data)):
+            room = min(MAX_BYTES, ROOM + RATIO * len(data))
+            if unpacked > room:
                 raise ProjectError(
                     "This project unpacks to far more than it should; it is damaged."
                 )
-            return _Unpacker(archive, max_pixels).visit()
+            return _Unpacker(archive, max_pixels, room).visit()
     except (ProjectError, pictures.PictureError):
         raise
     except Exception as error:  # zipfile, zlib and json raise a dozen kinds; keys may be missing
@@ -116,7 +119,7 @@ class _Packer:
         self.archive, self.original = archive, original
         self.pictures: list[dict[str, Any]] = []
         self._known: dict[bytes, int | None] = {}
-        self._masks: dict[int, str] = {}
+        self._masks: dict[bytes, str] = {}
 
     def picture(self, picture: Picture) -> int | None:
         """Return a picture's number; None for the original."""
@@ -133,10 +136,12 @@ class _Packer:
         """Return the name of a mask's bits; those that runs share are written once."""
         if mask is None:
             return None
-        if id(mask) not in self._masks:
-            name = self._masks[id(mask)] = f"invented-{len(self._masks)}"
-            self.archive.writestr(name, np.packbits(mask).tobytes())
-        return self._masks[id(mask)]
+        bits = np.packbits(mask).tobytes()
+        key = hashlib.sha256(repr(mask.shape).encode() + bits).digest()
+        if key not in self._masks:
+            self._masks[key] = f"mask-{len(self._masks)}"
+            self.archive.writestr(self._masks[key], bits)
+        return self._masks[key]
 
     def drawing(self, drawing: Drawing | None) -> dict[str, Any] | None:
         if drawing is None:
@@ -181,8 +186,9 @@ class _Packer:
 class _Unpacker:
     """Reads what a `_Packer` wrote, and trusts nothing of it."""
 
-    def __init__(self, archive: zipfile.ZipFile, max_pixels: int) -> None:
-        self.archive, self.max_pixels, self.left = archive, max_pixels, MAX_BYTES
+    def __init__(self, archive: zipfile.ZipFile, max_pixels: int, room: int) -> None:
+        self.archive, self.max_pixels = archive, max_pixels
+        self.left, self.room = MAX_BYTES, room
         story = json.loads(self._read(STORY, at_most=MAX_STORY))
         if not isinstance(story, dict) or "inpaint_project" not in story:
             raise ProjectError("This ZIP file is no project of this program.")
@@ -194,6 +200,7 @@ class _Unpacker:
         self.source = self._read(ORIGINAL, at_most=pictures.MAX_BYTES)
         self.original = pictures.read(self.source, max_pixels=max_pixels)
         self._candidates: dict[int, Candidate] = {}
+        self._whole: dict[int, Picture] = {}
         self._masks: dict[tuple[str, tuple[int, int]], Mask] = {}
 
     def visit(self) -> tuple[Visit, Drawing | None]:
@@ -215,11 +222,11 @@ class _Unpacker:
         return visit, drawing
 
     def _run(self, item: dict[str, Any]) -> Run:
-        before = self._picture(item["before"])
-        candidates = [self._candidate(c["picture"], c["recipe"]) for c in item["candidates"]]
-        seams = [None if seam is None else float(seam) for seam in item["seams"]]
-        if not 1 <= len(candidates) == len(seams) <= 64:
+        if not 1 <= len(item["candidates"]) == len(item["seams"]) <= 64:
             raise ProjectError("This project is damaged.")
+        before = self._picture(item["before"])
+        candidates = self._results(item["candidates"], before, item.get("touched"))
+        seams = [None if seam is None else float(seam) for seam in item["seams"]]
         chosen = _index(item["chosen"], len(candidates))
         drawing = self._drawing(item["drawing"], before)
         said = str(item["receipt"])[:500], str(item["said"])[:2000]
@@ -235,16 +242,40 @@ class _Unpacker:
         )
 
     def _picture(self, number: int | None) -> Picture:
-        return self.original if number is None else self._stored(number).picture()
-
-    def _candidate(self, number: int | None, recipe: Any) -> Candidate:
-        if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
-            raise ProjectError("This project is damaged: a result lacks its recipe.")
         if number is None:
-            return Candidate(self.original, (), recipe)
-        return replace(self._stored(number), recipe=recipe)
+            return self.original
+        if number not in self._whole:
+            self._whole[number] = self._stored(number).picture()
+        return self._whole[number]
 
-    def _stored(self, number: int) -> Candidate:
+    def _results(self, items: Any, before: Picture, touched: Any) -> list[Candidate]:
+        """Return a run's candidates: all fill the same places of the same picture."""
+        stored = [self._stored(item["picture"]) for item in items]
+        first, alpha = stored[0].picture(), stored[0].original.alpha
+        alike = _kind(first) == _kind(before)
+        mask = self._mask(touched, first)
+        where = np.full(first.pixels.shape[:2], not alike) if mask is None else mask.copy()
+        below = before.pixels if alike else np.where(where[..., None], 0, first.pixels)
+        for one in stored:  # an older project does not say what was touched
+            if _kind(one.original) != _kind(first):
+                raise ProjectError("This project is damaged: the results of a run are unlike.")
+            where |= (one.picture().pixels != below).any(axis=2)
+        original, found = replace(stored[0].original, pixels=below), []
+        for one, item in zip(stored, items, strict=True):
+            recipe, own = item["recipe"], one.original.alpha
+            if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
+                raise ProjectError("This project is damaged: a result lacks its recipe.")
+            patches = _patches(where, one.picture().pixels)
+            self.room -= sum(patch.pixels.size for patch in patches) * below.itemsize
+            if self.room < 0:
+                raise ProjectError("This project is larger than can be opened.")
+            filled = original if _same(own, alpha) else replace(original, alpha=own)
+            found.append(Candidate(filled, patches, recipe))
+        return found
+
+    def _stored(self, number: int | None) -> Candidate:
+        if number is None:
+            return Candidate(self.original, (), {})
         if number not in self._candidates:
             self._candidates[number] = self._restore(number)
         return self._candidates[number]
@@ -271,14 +302,9 @@ class _Unpacker:
         alpha = self._array(f"{number}-alpha", shape[:2], dtype) if about["alpha"] else None
         exif = self._exif(number) if about.get("exif") else own.exif
         original = replace(own, pixels=below, alpha=alpha, exif=exif)
-        box = masks.bounding_box(where)
-        if box is None:
-            return Candidate(original, (), {})
-        region = Region(box, box)
-        part = region.crop_array(where)
-        pixels = np.zeros((*part.shape, channels), np.float32)
-        pixels[part] = values
-        return Candidate(original, (Patch(region, pixels, part.astype(np.float32)),), {})
+        pixels = below.copy()
+        pixels[where] = values
+        return Candidate(original, _patches(where, pixels), {})
 
     def _exif(self, number: int) -> bytes | None:
         block = self._read(f"{number}-exif", at_most=MAX_EXIF)
@@ -339,6 +365,28 @@ def _fingerprint(picture: Picture) -> bytes:
         found.update(np.ascontiguousarray(picture.alpha).data)
     found.update(picture.exif or b"")
     return found.digest()
+
+
+def _kind(picture: Picture) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    return picture.pixels.shape, picture.pixels.dtype
+
+
+def _same(alpha: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    if alpha is None or other is None:
+        return alpha is other
+    return np.array_equal(alpha, other)
+
+
+def _patches(where: Mask, pixels: NDArray[Any]) -> tuple[Patch, ...]:
+    """Cut what is marked out of (H, W, C) pixels, in parts, and leave the rest of them behind."""
+    found = []
+    box = masks.bounding_box(where)
+    for part in cut(box, TILE) if box else ():
+        region = Region(part, part)
+        share = region.crop_array(where).astype(np.float32)
+        if share.any():
+            found.append(Patch(region, region.crop_array(pixels).astype(np.float32), share))
+    return tuple(found)
 
 
 def _little(array: NDArray[Any]) -> bytes:

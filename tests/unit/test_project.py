@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from inpaint import pictures, project
+from inpaint import pictures, project, reviewing
 from inpaint.editing import edit
 from inpaint.masks import Strokes
 from inpaint.project import ProjectError, open_project, save
@@ -93,6 +93,27 @@ def test_a_coloured_result_comes_back_without_the_profile_of_grey():
     again, _ = open_project(save(visit, None))
     files = [pictures.encode(one.runs[0].picture(), "PNG") for one in (visit, again)]
     assert again.original.icc == grey.icc and files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"task": "extend", "left": 8}, {"task": "enlarge"}], ids=str
+)
+def test_what_came_back_can_be_merged_and_varied(settings):
+    picture = random_picture(alpha=True)
+    visit = visit_of(picture)
+    visit.proceed()
+    mask = None if settings else np.pad(np.ones((8, 9), bool), ((30, 10), (5, 42)))
+    result = edit(visit.picture, mask, steps=1, candidates=2, device="cpu", **settings)
+    visit.add(result, None, visit.picture, "Done.")
+    again, _ = open_project(save(visit, None))
+    for old, new in zip(visit.runs, again.runs, strict=True):
+        for a, b in zip(old.candidates, new.candidates, strict=True):
+            assert np.array_equal(reviewing.touched(a), reviewing.touched(b))
+            assert np.array_equal(a.picture().pixels, b.picture().pixels)
+    half = np.zeros(result.mask.shape, bool)
+    half[:24] = True
+    one, two = (reviewing.merged(*v.runs[-1].candidates, half).picture() for v in (visit, again))
+    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.alpha, two.alpha)
 
 
 def test_an_older_project_marks_what_differs():
