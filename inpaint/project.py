@@ -1,8 +1,9 @@
 """Project files: a visit as a ZIP, to be opened again later or elsewhere.
 
-The ZIP holds the opened file as it was, `project.json`, and for every picture that came of it what
-differs from the original: one bit a pixel, and the values of those pixels. Every entry is read by
-a name that is known beforehand, and only after its size was found to be what the JSON makes it.
+The ZIP holds the opened file as it was, the files of what was pasted, second pictures,
+`project.json`, and for every picture that came of it what differs from the original: one bit a
+pixel, and the values of those pixels. Every entry is read by a name that is known beforehand, and
+only after its size was found to be what the JSON makes it, or within the limits.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inpaint import masks, pictures, reviewing
-from inpaint.masks import Strokes
+from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.pictures.metadata import tags_fit
 from inpaint.regions import Region, cut
 from inpaint.results import Candidate, Patch
 from inpaint.visit import MAX_RUNS, Drawing, Run, Visit
 
-VERSION = 1
+VERSION = 2  # 1 left out what was pasted, which its programs cannot open
 MAX_STORY = 32 << 20  # bytes of project.json
 MAX_EXIF = 8 << 20  # of a result
 MAX_PICTURES = 600
@@ -34,7 +38,10 @@ ROOM = 256 << 20  # unpacked bytes that any project may have,
 RATIO = 20  # and more for each packed one
 TILE = 128  # pixels on a side; what a result changes is kept in such parts
 STORY, ORIGINAL = "project.json", "original"
+BESIDE = re.compile(r"(?:pasted|guide)-\d{1,4}")  # names of pictures in files of their own
 Mask = NDArray[np.bool_]
+Keep = Callable[[bytes, str], str]
+"""Puts a file with its name where it lasts as long as it is used, and returns its path."""
 
 
 class ProjectError(ValueError):
@@ -51,6 +58,8 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
             "name": visit.name,
             "picture": packer.picture(visit.picture),
             "drawing": packer.drawing(drawing),
+            "guide": packer.guide(visit.guide),
+            "left": packer.left(visit.left),
             "shown": visit.runs.index(visit.shown) if visit.shown else None,
             "origin": visit.runs.index(visit.origin) if visit.origin else None,
             "invented": packer.mask(visit.invented),
@@ -59,6 +68,7 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
                     "number": run.number,
                     "before": packer.picture(run.before),
                     "drawing": packer.drawing(run.drawing),
+                    "guide": packer.guide(run.guide),
                     "candidates": [
                         {"picture": packer.picture(c.picture()), "recipe": c.recipe}
                         for c in run.candidates
@@ -88,9 +98,9 @@ def is_project(data: bytes) -> bool:
 
 
 def open_project(
-    data: bytes, *, max_pixels: int = pictures.MAX_PIXELS
+    data: bytes, *, max_pixels: int = pictures.MAX_PIXELS, keep: Keep | None = None
 ) -> tuple[Visit, Drawing | None]:
-    """Unpack what `save` packed.
+    """Unpack what `save` packed; without a place to `keep` files what was pasted is left out.
 
     Raises
     ------
@@ -105,7 +115,7 @@ def open_project(
                 raise ProjectError(
                     "This project unpacks to far more than it should; it is damaged."
                 )
-            return _Unpacker(archive, max_pixels, room).visit()
+            return _Unpacker(archive, max_pixels, room, keep).visit()
     except (ProjectError, pictures.PictureError):
         raise
     except Exception as error:  # zipfile, zlib and json raise a dozen kinds; keys may be missing
@@ -120,6 +130,8 @@ class _Packer:
         self.pictures: list[dict[str, Any]] = []
         self._known: dict[bytes, int | None] = {}
         self._masks: dict[bytes, str] = {}
+        self._guides: dict[int, str] = {}
+        self._pasted: dict[str, str] = {}
 
     def picture(self, picture: Picture) -> int | None:
         """Return a picture's number; None for the original."""
@@ -147,13 +159,37 @@ class _Packer:
         if drawing is None:
             return None
         (width, height), strokes = drawing.strokes.size, drawing.strokes
-        # What was pasted in lies in a file of this visit, which a project does not reach.
-        own = Strokes(strokes.size, tuple(s for s in strokes.strokes if s.tool != "paste"))
+        own = Strokes(strokes.size, tuple(filter(None, map(self._with_file, strokes.strokes))))
         base = None
         if drawing.base is not None:
             base = f"base-{len(self.archive.namelist())}"
             self.archive.writestr(base, np.packbits(drawing.base).tobytes())
         return {"width": width, "height": height, "strokes": own.plain(), "base": base}
+
+    def left(self, left: tuple[Picture, Drawing] | None) -> dict[str, Any] | None:
+        return left and {"picture": self.picture(left[0]), "drawing": self.drawing(left[1])}
+
+    def guide(self, guide: Picture | None) -> str | None:
+        """Return the name of a second picture; one that runs share is written once."""
+        if guide is None:
+            return None
+        if id(guide) not in self._guides:
+            name = self._guides[id(guide)] = f"guide-{len(self._guides)}"
+            self.archive.writestr(name, pictures.encode(guide, "TIFF"))  # takes any, to the byte
+        return self._guides[id(guide)]
+
+    def _with_file(self, stroke: Stroke) -> Stroke | None:
+        """Let a pasted picture's path be its name in the project; None if its file is gone."""
+        if stroke.tool != "paste":
+            return stroke
+        if stroke.path not in self._pasted:
+            try:
+                data = Path(stroke.path).read_bytes()
+            except OSError:
+                return None
+            name = self._pasted[stroke.path] = f"pasted-{len(self._pasted)}"
+            self.archive.writestr(name, data, zipfile.ZIP_STORED)
+        return replace(stroke, path=self._pasted[stroke.path])
 
     def _write(self, picture: Picture) -> int:
         number, original = len(self.pictures), self.original
@@ -186,13 +222,15 @@ class _Packer:
 class _Unpacker:
     """Reads what a `_Packer` wrote, and trusts nothing of it."""
 
-    def __init__(self, archive: zipfile.ZipFile, max_pixels: int, room: int) -> None:
-        self.archive, self.max_pixels = archive, max_pixels
+    def __init__(
+        self, archive: zipfile.ZipFile, max_pixels: int, room: int, keep: Keep | None
+    ) -> None:
+        self.archive, self.max_pixels, self.keep = archive, max_pixels, keep
         self.left, self.room = MAX_BYTES, room
         story = json.loads(self._read(STORY, at_most=MAX_STORY))
         if not isinstance(story, dict) or "inpaint_project" not in story:
             raise ProjectError("This ZIP file is no project of this program.")
-        if story["inpaint_project"] != VERSION:
+        if story["inpaint_project"] not in range(1, VERSION + 1):
             raise ProjectError("This project is of a newer version; update the program first.")
         if len(story["runs"]) > MAX_RUNS or len(story["pictures"]) > MAX_PICTURES:
             raise ProjectError("This project holds more runs than can be opened.")
@@ -202,6 +240,8 @@ class _Unpacker:
         self._candidates: dict[int, Candidate] = {}
         self._whole: dict[int, Picture] = {}
         self._masks: dict[tuple[str, tuple[int, int]], Mask] = {}
+        self._guides: dict[str, Picture] = {}
+        self._pasted: dict[str, str] = {}
 
     def visit(self) -> tuple[Visit, Drawing | None]:
         story = self.story
@@ -217,6 +257,11 @@ class _Unpacker:
         visit.invented = self._invented(story.get("invented"), visit.picture, visit.origin)
         if story["shown"] is not None:
             visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
+        visit.guide = self._guide(story.get("guide"))
+        if left := story.get("left"):
+            picture = self._picture(left["picture"])
+            painted = self._drawing(left["drawing"], picture)
+            visit.left = (picture, painted) if painted else None
         drawing = self._drawing(story["drawing"], visit.picture)
         visit.base = drawing.base if drawing else None
         return visit, drawing
@@ -239,6 +284,7 @@ class _Unpacker:
             *said,
             self._mask(item.get("invented"), candidates[chosen].original),
             chosen=chosen,
+            guide=self._guide(item.get("guide")),
         )
 
     def _picture(self, number: int | None) -> Picture:
@@ -316,10 +362,39 @@ class _Unpacker:
         if item is None:
             return None
         strokes = Strokes.parse(item)
-        if strokes.size != picture.size or any(s.tool == "paste" for s in strokes.strokes):
+        if strokes.size != picture.size:
             raise ProjectError("This project is damaged: a mask belongs to another picture.")
         base = None if item["base"] is None else self._bits(str(item["base"]), picture.size)
-        return Drawing(strokes, base)
+        kept = tuple(filter(None, map(self._with_path, strokes.strokes)))
+        return Drawing(Strokes(strokes.size, kept), base)
+
+    def _with_path(self, stroke: Stroke) -> Stroke | None:
+        """Put a pasted picture's file where its stroke's path then leads; None without a place."""
+        if stroke.tool != "paste":
+            return stroke
+        if stroke.path not in self._pasted:
+            data, picture = self._beside(stroke.path)
+            suffix = next(
+                end for end, kind in pictures.EXTENSIONS.items() if kind == picture.format
+            )
+            self._pasted[stroke.path] = self.keep(data, f"pasted{suffix}") if self.keep else ""
+        path = self._pasted[stroke.path]
+        return replace(stroke, path=path) if path else None
+
+    def _guide(self, name: Any) -> Picture | None:
+        """Return a second picture; one that runs share is read once."""
+        if name is None:
+            return None
+        if name not in self._guides:
+            self._guides[name] = self._beside(name)[1]
+        return self._guides[name]
+
+    def _beside(self, name: str) -> tuple[bytes, Picture]:
+        """Read a picture that lies in the project as a file."""
+        if not BESIDE.fullmatch(name):
+            raise ProjectError("This project is damaged: it points to what is not in it.")
+        data = self._read(name, at_most=pictures.MAX_BYTES)
+        return data, pictures.read(data, max_pixels=self.max_pixels)
 
     def _mask(self, name: Any, picture: Picture) -> Mask | None:
         """Return the mask of a picture under a name; those that runs share are read once."""

@@ -1,5 +1,7 @@
 """What is added to a mask from elsewhere: from a file, from the transparent part, or as found."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -9,9 +11,10 @@ import pytest
 from inpaint import pictures
 from inpaint.masks import Stroke, Strokes, rasterize
 from inpaint.pictures import Picture
-from inpaint.ui import opening
-from inpaint.ui.canvas import Sheet
-from inpaint.ui.session import Session
+from inpaint.ui import opening, review
+from inpaint.ui.canvas import MaskCanvas, Sheet
+from inpaint.ui.session import Session, sheet
+from inpaint.ui.uploads import cached
 from inpaint.visit import Visit
 
 SIZE = (44, 40)
@@ -71,3 +74,18 @@ def test_nothing_is_added_while_something_else_goes_on(session):
     session.draft, session.job = None, SimpleNamespace()
     with pytest.raises(gr.Error, match="A run is going on"):
         opening.with_transparent(session, drawn)
+
+
+def test_a_project_brings_what_was_pasted_where_the_browser_may_fetch_it(
+    session, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "one"))
+    data = pictures.encode(pictures.read(np.zeros((9, 9, 3), np.uint8)), "PNG")
+    paste = Stroke("paste", points=((3, 3), (20, 30)), path=cached(data, "second.png"))
+    file = Path(review.project_file(session, Strokes(SIZE, (BRUSH, paste))))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "another"))
+    again, drawing = opening.opened(file, pictures.MAX_PIXELS)
+    painted = drawing.painted_on(again.visit.picture)
+    assert (painted.pixels[4:29, 4:19] == 0).all()
+    sent = json.dumps(MaskCanvas().postprocess(sheet(again, drawing)))
+    assert MaskCanvas().preprocess(json.loads(sent)) == drawing.strokes

@@ -116,6 +116,93 @@ def test_what_came_back_can_be_merged_and_varied(settings):
     assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.alpha, two.alpha)
 
 
+def pasting(path, *, at=20):
+    """Strokes of every kind, with a picture pasted."""
+    paint = {"tool": "paint", "radius": 3, "points": [[8, 8], [30, 9]], "color": "#ff8800"}
+    paste = {"tool": "paste", "points": [[at, 16], [at + 12, 30]], "path": str(path)}
+    size = {"width": 56, "height": 48}
+    return Drawing(Strokes.parse({**size, "strokes": [STROKE, paint, paste, {"tool": "invert"}]}))
+
+
+@pytest.fixture
+def second(tmp_path):
+    """The file of a second picture."""
+    path = tmp_path / "second.webp"
+    path.write_bytes(pictures.encode(pictures.Picture(random_picture().pixels[:14, :12]), "WEBP"))
+    return path
+
+
+def test_what_was_pasted_comes_back_with_its_file(second, tmp_path):
+    picture = random_picture()
+    visit = Visit.begin("holiday", pictures.encode(picture), picture)
+    drawing, other, left = (pasting(second, at=at) for at in (4, 20, 30))
+    guide = drawing.painted_on(picture)
+    result = edit(picture, drawing.mask(), task="replace", guide=guide, steps=1, device="cpu")
+    visit.add(result, drawing, picture, "Done.")
+    visit.leave(left)
+    visit.proceed()
+    gone = pasting(tmp_path / "gone.png")
+    visit.add(result, gone, picture, "Done.")
+    packed = save(visit, other)
+    data = second.read_bytes()
+    second.unlink()
+    kept = []
+
+    def keep(data, name):
+        kept.append(name)
+        path = tmp_path / "again" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return str(path)
+
+    again, painted = open_project(packed, keep=keep)
+    assert kept == ["pasted.webp"] and (tmp_path / "again" / "pasted.webp").read_bytes() == data
+    second.write_bytes(data)
+    pairs = [(drawing, again.runs[0].drawing), (left, again.left[1]), (other, painted)]
+    for old, new in pairs:
+        assert np.array_equal(new.painted_on(picture).pixels, old.painted_on(picture).pixels)
+        assert np.array_equal(new.mask(), old.mask())
+    assert again.runs[0].repeatable
+    assert again.left[0].pixels.tobytes() == picture.pixels.tobytes()
+    assert [s.tool for s in again.runs[1].drawing.strokes.strokes] == ["brush", "paint", "invert"]
+    _, without = open_project(packed)
+    assert [s.tool for s in without.strokes.strokes] == ["brush", "paint", "invert"]
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"dtype": np.uint16, "alpha": True}, {"channels": 1}, {"channels": 4}], ids=str
+)
+def test_a_second_picture_comes_back(kind):
+    picture, guide = random_picture(), random_picture(**kind)
+    visit = Visit.begin(
+        "holiday",
+        pictures.encode(picture),
+        picture,
+    )
+    visit.guide = guide
+    result = edit(picture, task="replace", guide=guide, at="5,5,20,20", steps=1, device="cpu")
+    visit.add(result, None, picture, "Done.")
+    again, _ = open_project(save(visit, None))
+    assert again.guide is again.runs[0].guide, "it is read once"
+    assert np.array_equal(again.guide.pixels, guide.pixels)
+    assert np.array_equal(again.guide.alpha, guide.alpha)
+    assert again.runs[0].repeatable and again.runs[0].settings["at"] == "5,5,20,20"
+
+
+def test_an_older_project_without_second_pictures_is_opened(packed):
+    def older(story):
+        story["inpaint_project"] = 1
+        for item in (story, *story["runs"]):
+            for name in ("guide", "left", "touched"):
+                item.pop(name, None)
+
+    again, _ = open_project(changed(packed, None, b"", story=older))
+    assert len(again.runs) == 2 and again.guide is again.left is again.runs[0].guide is None
+    assert np.array_equal(
+        again.runs[1].picture().pixels, open_project(packed)[0].shown.picture().pixels
+    )
+
+
 def test_an_older_project_marks_what_differs():
     picture = random_picture()
 
@@ -224,7 +311,11 @@ def test_a_bomb_of_many_black_results_is_refused_at_once():
         ),
         lambda s: s.update(runs=s["runs"] * 100),
         lambda s: s.pop("shown"),
-        lambda s: s.update(inpaint_project=2),
+        lambda s: s.update(inpaint_project=3),
+        lambda s: s.update(guide="original"),
+        lambda s: s.update(guide="guide-0"),
+        lambda s: s.update(guide=["guide-0"]),
+        lambda s: s["runs"][0].update(touched="original"),
     ],
 )
 def test_a_project_that_lies_is_one_sentence(packed, story):
@@ -235,7 +326,7 @@ def test_a_project_that_lies_is_one_sentence(packed, story):
 
 def test_a_newer_version_and_other_files_say_so(packed):
     with pytest.raises(ProjectError, match="newer"):
-        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=2)))
+        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=3)))
     for data in (b"PK\x03\x04 nothing", packed[: len(packed) // 2]):
         with pytest.raises(ProjectError, match="no project"):
             open_project(data)
