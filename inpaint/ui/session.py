@@ -17,7 +17,7 @@ from inpaint.pictures import Picture
 from inpaint.results import Candidate
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.job import Job
-from inpaint.ui.uploads import keep_clips_of
+from inpaint.ui.uploads import keep_files_of
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Run, Visit
 
@@ -56,7 +56,15 @@ class Session:
 
     def __post_init__(self) -> None:
         """Keep what is open from being swept."""
-        keep_clips_of(self)
+        keep_files_of(self)
+
+    def files(self) -> set[str]:
+        """Return the uploads that it may come back to: a clip, its masks, and what was pasted."""
+        drawings = [self.parked, *(run.drawing for run in list(self.visit.runs))]
+        if self.visit.left:
+            drawings.append(self.visit.left[1])
+        pasted = {one.path for drawing in drawings if drawing for one in drawing.strokes.pasted}
+        return pasted | {str(path) for path in (self.clip, self.clip_masks) if path}
 
 
 def sorry(sentence: str) -> gr.Error:
