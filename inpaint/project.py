@@ -60,6 +60,7 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
             "drawing": packer.drawing(drawing),
             "guide": packer.guide(visit.guide),
             "left": packer.left(visit.left),
+            "controls": visit.controls,
             "shown": visit.runs.index(visit.shown) if visit.shown else None,
             "origin": visit.runs.index(visit.origin) if visit.origin else None,
             "invented": packer.mask(visit.invented),
@@ -258,6 +259,8 @@ class _Unpacker:
         if story["shown"] is not None:
             visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
         visit.guide = self._guide(story.get("guide"))
+        kept = dict(story.get("controls", {})).items()
+        visit.controls = {name: one for name, one in kept if not isinstance(one, list | dict)}
         if left := story.get("left"):
             picture = self._picture(left["picture"])
             painted = self._drawing(left["drawing"], picture)

@@ -4,7 +4,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from inpaint import edit
+from inpaint import edit, project
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
@@ -77,6 +77,36 @@ def test_a_wider_mask_is_filled_with_the_settings_of_what_is_on_show(session):
         pass
     made = session.visit.runs[-1]
     assert len(session.visit.runs) == 2 and wanted.items() <= made.settings.items()
+
+
+@pytest.mark.parametrize(
+    "unlike, found",
+    [
+        ({}, {}),
+        ({"model": "gone", "steps": 10**9}, {"model": "blend"}),
+        ({"seed": -1, "locked": 7}, {"seed": 0, "locked": False}),
+    ],
+    ids=str,
+)
+def test_a_project_brings_the_settings_that_it_was_saved_with(session, unlike, found, tmp_path):
+    demo = create_demo(Options())
+    events = {event.name: event for event in demo.fns.values()}
+    wanted = controls.defaults("replace", model="self", steps=7, at="3,4", candidates=3)
+    values = [wanted[name] for name in controls.NAMES]
+    path = events["on_project"].fn(session, None, 5, True, "replace", *values)
+    assert session.visit.controls["steps"] == 7
+    session.visit.controls |= unlike
+    path = tmp_path / "work.zip"
+    path.write_bytes(project.save(session.visit, None))
+    (opened,) = (
+        e for e in demo.fns.values() if [i.elem_id for i in e.inputs][:1] == ["open-project"]
+    )
+    page = {part.elem_id: change for part, change in opened.fn(str(path), "fill").items()}
+    assert page["task"] == "replace"
+    assert (page["seed"], page["lock"]) == (found.get("seed", 5), found.get("locked", True))
+    for name in {"model", "steps", "at", "candidates"} - unlike.keys():
+        assert page[name]["value"] == wanted[name]
+    assert page["model"]["value"] == found.get("model", "self")
 
 
 def test_a_second_picture_is_shown_whatever_task_was_chosen_meanwhile(parts, session):
