@@ -64,6 +64,20 @@ def test_strokes_that_it_can_lie_under_can_be_undone(session):
     assert opening.with_transparent(session, drawn).strokes == drawn
 
 
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("painted", [False, True])
+def test_what_stands_in_the_hole_of_a_found_object_stays(session, monkeypatch, erase, painted):
+    ring = np.zeros((40, 44), bool)
+    ring[8:32, 8:36], ring[14:26, 14:30] = True, False
+    monkeypatch.setattr("inpaint.sam.find", lambda *_: ring)
+    before = Stroke("rectangle", points=((4, 4), (40, 36) if painted else (6, 36)))
+    rough = Strokes(SIZE, (Stroke("brush", 2, ((11, 20),), erase),))
+    found = opening.snapped(session, rough, "cpu")
+    was = rasterize(Strokes(SIZE, (before,)))
+    now = rasterize(Strokes(SIZE, (before, *found)))
+    np.testing.assert_array_equal(now, was & ~ring if erase else was | ring)
+
+
 def test_nothing_is_added_while_something_else_goes_on(session):
     drawn = Strokes(SIZE, (BRUSH,))
     with pytest.raises(gr.Error, match="Open a picture"):
