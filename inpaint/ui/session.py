@@ -41,6 +41,8 @@ class Session:
         The run that is on show, and of it, by name, the JPEGs to be laid over the picture.
     clip, clip_masks
         The video whose first frame is painted on, and masks for its frames in place of what is.
+    clip_told
+        A sentence about the video.
     draft, parked
         While candidates are merged: the result so far, and the mask to come back to.
     """
@@ -51,6 +53,7 @@ class Session:
     views: tuple[Run, dict[str, bytes]] | None = None
     clip: Path | None = None
     clip_masks: Path | None = None
+    clip_told: str = ""
     draft: Candidate | None = None
     parked: Drawing | None = None
 

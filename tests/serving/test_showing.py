@@ -8,7 +8,8 @@ from inpaint import edit, project
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
-from inpaint.ui import controls, running, showing, studio
+from inpaint.tools import fuzz
+from inpaint.ui import clips, controls, running, showing, studio
 from inpaint.ui.canvas import MaskCanvas
 from inpaint.ui.layout import Parts, make_page
 from inpaint.ui.options import Options
@@ -107,6 +108,22 @@ def test_a_project_brings_the_settings_that_it_was_saved_with(session, unlike, f
     for name in {"model", "steps", "at", "candidates"} - unlike.keys():
         assert page[name]["value"] == wanted[name]
     assert page["model"]["value"] == found.get("model", "self")
+
+
+def test_masks_of_a_clip_can_be_left_for_what_is_painted(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(fuzz.sample_clips()[0][1])
+    session = clips.from_clip(path, 10**6)
+    events = {event.name: event.fn for event in create_demo(Options()).fns.values()}
+    shown = []
+    for event in (events["on_masks"], events["on_masks_remove"]):
+        arguments = (session, [str(path)]) if not shown else (session,)
+        page = {part.elem_id: change for part, change in event(*arguments).items()}
+        shown.append((session.clip_masks, page["clip-masks-remove"]["visible"], page["clip-told"]))
+    assert shown[0][:2] == (path, True) and shown[1] == (None, False, session.clip_told)
+    with pytest.raises(gr.Error, match="Open a picture"):
+        events["on_masks_remove"](Session(session.visit))
 
 
 def test_a_second_picture_is_shown_whatever_task_was_chosen_meanwhile(parts, session):
