@@ -36,6 +36,7 @@ MAX_PICTURES = 600
 MAX_BYTES = 4 << 30  # unpacked, in all
 ROOM = 256 << 20  # unpacked bytes that any project may have,
 RATIO = 20  # and more for each packed one
+SHARED = 32 << 20  # as ROOM, of results that are brought to what their runs filled
 TILE = 128  # pixels on a side; what a result changes is kept in such parts
 STORY, ORIGINAL = "project.json", "original"
 BESIDE = re.compile(r"(?:pasted|guide)-\d{1,4}")  # names of pictures in files of their own
@@ -111,12 +112,11 @@ def open_project(
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
-            room = min(MAX_BYTES, ROOM + RATIO * len(data))
-            if unpacked > room:
+            if unpacked > min(MAX_BYTES, ROOM + RATIO * len(data)):
                 raise ProjectError(
                     "This project unpacks to far more than it should; it is damaged."
                 )
-            return _Unpacker(archive, max_pixels, room, keep).visit()
+            return _Unpacker(archive, max_pixels, SHARED + RATIO * len(data), keep).visit()
     except (ProjectError, pictures.PictureError):
         raise
     except Exception as error:  # zipfile, zlib and json raise a dozen kinds; keys may be missing
@@ -298,29 +298,30 @@ class _Unpacker:
         return self._whole[number]
 
     def _results(self, items: Any, before: Picture, touched: Any) -> list[Candidate]:
-        """Return a run's candidates: all fill the same places of the same picture."""
-        stored = [self._stored(item["picture"]) for item in items]
-        first, alpha = stored[0].picture(), stored[0].original.alpha
-        alike = _kind(first) == _kind(before)
-        mask = self._mask(touched, first)
-        where = np.full(first.pixels.shape[:2], not alike) if mask is None else mask.copy()
-        below = before.pixels if alike else np.where(where[..., None], 0, first.pixels)
-        for one in stored:  # an older project does not say what was touched
-            if _kind(one.original) != _kind(first):
-                raise ProjectError("This project is damaged: the results of a run are unlike.")
-            where |= (one.picture().pixels != below).any(axis=2)
-        original, found = replace(stored[0].original, pixels=below), []
-        for one, item in zip(stored, items, strict=True):
-            recipe, own = item["recipe"], one.original.alpha
-            if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
-                raise ProjectError("This project is damaged: a result lacks its recipe.")
-            patches = _patches(where, one.picture().pixels)
-            self.room -= sum(patch.pixels.size for patch in patches) * below.itemsize
-            if self.room < 0:
-                raise ProjectError("This project is larger than can be opened.")
-            filled = original if _same(own, alpha) else replace(original, alpha=own)
-            found.append(Candidate(filled, patches, recipe))
-        return found
+        """Return a run's candidates: all fill the same places of the same picture.
+
+        Where that takes more room than the project is worth each stays as it is stored.
+        """
+        if not all(isinstance(item["recipe"].get("settings"), dict) for item in items):
+            raise ProjectError("This project is damaged: a result lacks its recipe.")
+        stored = {item["picture"]: self._stored(item["picture"]) for item in items}
+        first = next(iter(stored.values())).original
+        if any(_kind(one.original) != _kind(first) for one in stored.values()):
+            raise ProjectError("This project is damaged: the results of a run are unlike.")
+        mask, pixel = self._mask(touched, first), first.pixels[0, 0].nbytes
+        for one in stored.values():
+            self.room -= first.pixels[..., 0].size // 8
+            self.room -= sum(patch.alpha.size for patch in one.patches) * pixel
+        if self.room > 0:
+            original, where = _filled(list(stored.values()), before, mask)
+            self.room -= len(stored) * int(where.sum()) * pixel
+            if self.room > 0:
+                for number, one in stored.items():
+                    alpha = one.original.alpha
+                    own = original if _same(alpha, first.alpha) else replace(original, alpha=alpha)
+                    patches = _patches(where, one.picture().pixels)
+                    stored[number] = Candidate(own, patches, {})
+        return [replace(stored[item["picture"]], recipe=item["recipe"]) for item in items]
 
     def _stored(self, number: int | None) -> Candidate:
         if number is None:
@@ -447,6 +448,22 @@ def _fingerprint(picture: Picture) -> bytes:
 
 def _kind(picture: Picture) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return picture.pixels.shape, picture.pixels.dtype
+
+
+def _filled(
+    results: list[Candidate], before: Picture, touched: Mask | None
+) -> tuple[Picture, Mask]:
+    """Return what all results of a run fill, and where; an older project has no such mask."""
+    first = results[0].original
+    alike = _kind(first) == _kind(before)
+    if touched is None:
+        touched = np.full(first.pixels.shape[:2], not alike)
+        for one in results if alike else ():
+            touched |= (one.picture().pixels != before.pixels).any(axis=2)
+    below = before.pixels if alike else results[0].picture().pixels
+    if not alike:
+        below[touched] = 0
+    return replace(first, pixels=below), touched
 
 
 def _same(alpha: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:

@@ -292,6 +292,17 @@ def test_a_bomb_of_many_black_results_is_refused_at_once():
     assert report["seconds"] < 1 and report["megabytes"] < 100, report
 
 
+def test_a_large_result_that_many_runs_share_is_not_multiplied():
+    def often(story):
+        run = story["runs"][0]
+        story["runs"] = [{**run, "candidates": run["candidates"] * 64, "seams": [0] * 64}] * 60
+
+    packed = changed(bomb(1, 2000), None, b"", story=often)
+    report = fuzz.watched(packed, "", lambda data, name: open_project(data) and "read")
+    assert report["outcome"] == "read", report
+    assert report["seconds"] < 20 and report["megabytes"] < 500, report
+
+
 @pytest.mark.parametrize(
     "story",
     [
