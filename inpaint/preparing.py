@@ -202,7 +202,7 @@ def _enlarged(request: Request) -> Prepared:
 def _inkless(picture: Picture) -> Picture:
     """Turn CMYK into RGB: a mean of inks is not the ink of a mean."""
     cmyk = picture.pixels.shape[2] == 4 and not picture.bands
-    return _as_rgb(picture) if cmyk else picture
+    return picture.in_rgb() if cmyk else picture
 
 
 def _by_lanczos(pixels: NDArray[Any], scale: int, maximum: int) -> NDArray[Any]:
@@ -238,7 +238,7 @@ def _shrinks_back(request: Request, result: Picture) -> str:
 def _coloured(request: Request) -> Prepared:
     """Start from grey, with the strokes' colours spread over it."""
     _refuse_bands(request.picture)
-    picture = _as_rgb(request.picture)
+    picture = request.picture.in_rgb()
     tones = grey(picture.pixels.astype(np.int64))
     start = np.repeat(tones[..., None], 3, axis=2)
     if request.guide is not None:
@@ -259,15 +259,6 @@ def _refuse_bands(picture: Picture) -> None:
             f"This picture has {picture.pixels.shape[2]} bands, which take no colours: "
             "save one of them as grey or three as RGB first, and use that."
         )
-
-
-def _as_rgb(picture: Picture) -> Picture:
-    """Give a picture three channels, and leave out what describes other ones."""
-    if picture.pixels.shape[2] == 3:
-        return picture
-    pixels = np.rint(picture.rgb() * picture.maximum).astype(picture.pixels.dtype)
-    extras = {k: v for k, v in picture.extras.items() if k in ("dpi", "xmp", "comment")}
-    return replace(picture, pixels=pixels, icc=None, extras=extras)
 
 
 def strokes(guide: Picture, picture: Picture) -> tuple[NDArray[np.float32], Mask]:
@@ -298,7 +289,7 @@ def _colourer(own: Filler, request: Request) -> Filler:
 
 
 def _keeps_grey(request: Request, result: Picture) -> str:
-    tones = grey(_as_rgb(request.picture).pixels.astype(np.int64))
+    tones = grey(request.picture.in_rgb().pixels.astype(np.int64))
     differ = int((grey(result.pixels.astype(np.int64)) != tones).sum())
     if differ:
         return f"Turned to grey {differ} of its pixels differ from the original's grey"

@@ -1,8 +1,9 @@
 """Project files: a visit as a ZIP, to be opened again later or elsewhere.
 
-The ZIP holds the opened file as it was, `project.json`, and for every picture that came of it what
-differs from the original: one bit a pixel, and the values of those pixels. Every entry is read by
-a name that is known beforehand, and only after its size was found to be what the JSON makes it.
+The ZIP holds the opened file as it was, the files of what was pasted, second pictures,
+`project.json`, and for every picture that came of it what differs from the original: one bit a
+pixel, and the values of those pixels. Every entry is read by a name that is known beforehand, and
+only after its size was found to be what the JSON makes it, or within the limits.
 """
 
 from __future__ import annotations
@@ -10,30 +11,38 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inpaint import masks, pictures
-from inpaint.masks import Strokes
+from inpaint import masks, pictures, reviewing
+from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.pictures.metadata import tags_fit
-from inpaint.regions import Region
+from inpaint.regions import Region, cut
 from inpaint.results import Candidate, Patch
 from inpaint.visit import MAX_RUNS, Drawing, Run, Visit
 
-VERSION = 1
+VERSION = 2  # 1 left out what was pasted, which its programs cannot open
 MAX_STORY = 32 << 20  # bytes of project.json
 MAX_EXIF = 8 << 20  # of a result
 MAX_PICTURES = 600
 MAX_BYTES = 4 << 30  # unpacked, in all
 ROOM = 256 << 20  # unpacked bytes that any project may have,
 RATIO = 20  # and more for each packed one
+SHARED = 32 << 20  # as ROOM, of results that are brought to what their runs filled
+TILE = 128  # pixels on a side; what a result changes is kept in such parts
 STORY, ORIGINAL = "project.json", "original"
+BESIDE = re.compile(r"(?:pasted|guide)-\d{1,4}")  # names of pictures in files of their own
 Mask = NDArray[np.bool_]
+Keep = Callable[[bytes, str], str]
+"""Puts a file with its name where it lasts as long as it is used, and returns its path."""
 
 
 class ProjectError(ValueError):
@@ -50,6 +59,9 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
             "name": visit.name,
             "picture": packer.picture(visit.picture),
             "drawing": packer.drawing(drawing),
+            "guide": packer.guide(visit.guide),
+            "left": packer.left(visit.left),
+            "controls": visit.controls,
             "shown": visit.runs.index(visit.shown) if visit.shown else None,
             "origin": visit.runs.index(visit.origin) if visit.origin else None,
             "invented": packer.mask(visit.invented),
@@ -58,10 +70,12 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
                     "number": run.number,
                     "before": packer.picture(run.before),
                     "drawing": packer.drawing(run.drawing),
+                    "guide": packer.guide(run.guide),
                     "candidates": [
                         {"picture": packer.picture(c.picture()), "recipe": c.recipe}
                         for c in run.candidates
                     ],
+                    "touched": packer.mask(reviewing.touched(run.candidates[0])),
                     "seams": run.seams,
                     "receipt": run.receipt,
                     "said": run.said,
@@ -86,9 +100,9 @@ def is_project(data: bytes) -> bool:
 
 
 def open_project(
-    data: bytes, *, max_pixels: int = pictures.MAX_PIXELS
+    data: bytes, *, max_pixels: int = pictures.MAX_PIXELS, keep: Keep | None = None
 ) -> tuple[Visit, Drawing | None]:
-    """Unpack what `save` packed.
+    """Unpack what `save` packed; without a place to `keep` files what was pasted is left out.
 
     Raises
     ------
@@ -102,7 +116,7 @@ def open_project(
                 raise ProjectError(
                     "This project unpacks to far more than it should; it is damaged."
                 )
-            return _Unpacker(archive, max_pixels).visit()
+            return _Unpacker(archive, max_pixels, SHARED + RATIO * len(data), keep).visit()
     except (ProjectError, pictures.PictureError):
         raise
     except Exception as error:  # zipfile, zlib and json raise a dozen kinds; keys may be missing
@@ -116,7 +130,9 @@ class _Packer:
         self.archive, self.original = archive, original
         self.pictures: list[dict[str, Any]] = []
         self._known: dict[bytes, int | None] = {}
-        self._masks: dict[int, str] = {}
+        self._masks: dict[bytes, str] = {}
+        self._guides: dict[int, str] = {}
+        self._pasted: dict[str, str] = {}
 
     def picture(self, picture: Picture) -> int | None:
         """Return a picture's number; None for the original."""
@@ -133,22 +149,48 @@ class _Packer:
         """Return the name of a mask's bits; those that runs share are written once."""
         if mask is None:
             return None
-        if id(mask) not in self._masks:
-            name = self._masks[id(mask)] = f"invented-{len(self._masks)}"
-            self.archive.writestr(name, np.packbits(mask).tobytes())
-        return self._masks[id(mask)]
+        bits = np.packbits(mask).tobytes()
+        key = hashlib.sha256(repr(mask.shape).encode() + bits).digest()
+        if key not in self._masks:
+            self._masks[key] = f"mask-{len(self._masks)}"
+            self.archive.writestr(self._masks[key], bits)
+        return self._masks[key]
 
     def drawing(self, drawing: Drawing | None) -> dict[str, Any] | None:
         if drawing is None:
             return None
         (width, height), strokes = drawing.strokes.size, drawing.strokes
-        # What was pasted in lies in a file of this visit, which a project does not reach.
-        own = Strokes(strokes.size, tuple(s for s in strokes.strokes if s.tool != "paste"))
+        own = Strokes(strokes.size, tuple(filter(None, map(self._with_file, strokes.strokes))))
         base = None
         if drawing.base is not None:
             base = f"base-{len(self.archive.namelist())}"
             self.archive.writestr(base, np.packbits(drawing.base).tobytes())
         return {"width": width, "height": height, "strokes": own.plain(), "base": base}
+
+    def left(self, left: tuple[Picture, Drawing] | None) -> dict[str, Any] | None:
+        return left and {"picture": self.picture(left[0]), "drawing": self.drawing(left[1])}
+
+    def guide(self, guide: Picture | None) -> str | None:
+        """Return the name of a second picture; one that runs share is written once."""
+        if guide is None:
+            return None
+        if id(guide) not in self._guides:
+            name = self._guides[id(guide)] = f"guide-{len(self._guides)}"
+            self.archive.writestr(name, pictures.encode(guide, "TIFF"))  # takes any, to the byte
+        return self._guides[id(guide)]
+
+    def _with_file(self, stroke: Stroke) -> Stroke | None:
+        """Let a pasted picture's path be its name in the project; None if its file is gone."""
+        if stroke.tool != "paste":
+            return stroke
+        if stroke.path not in self._pasted:
+            try:
+                data = Path(stroke.path).read_bytes()
+            except OSError:
+                return None
+            name = self._pasted[stroke.path] = f"pasted-{len(self._pasted)}"
+            self.archive.writestr(name, data, zipfile.ZIP_STORED)
+        return replace(stroke, path=self._pasted[stroke.path])
 
     def _write(self, picture: Picture) -> int:
         number, original = len(self.pictures), self.original
@@ -181,12 +223,15 @@ class _Packer:
 class _Unpacker:
     """Reads what a `_Packer` wrote, and trusts nothing of it."""
 
-    def __init__(self, archive: zipfile.ZipFile, max_pixels: int) -> None:
-        self.archive, self.max_pixels, self.left = archive, max_pixels, MAX_BYTES
+    def __init__(
+        self, archive: zipfile.ZipFile, max_pixels: int, room: int, keep: Keep | None
+    ) -> None:
+        self.archive, self.max_pixels, self.keep = archive, max_pixels, keep
+        self.left, self.room = MAX_BYTES, room
         story = json.loads(self._read(STORY, at_most=MAX_STORY))
         if not isinstance(story, dict) or "inpaint_project" not in story:
             raise ProjectError("This ZIP file is no project of this program.")
-        if story["inpaint_project"] != VERSION:
+        if story["inpaint_project"] not in range(1, VERSION + 1):
             raise ProjectError("This project is of a newer version; update the program first.")
         if len(story["runs"]) > MAX_RUNS or len(story["pictures"]) > MAX_PICTURES:
             raise ProjectError("This project holds more runs than can be opened.")
@@ -194,7 +239,10 @@ class _Unpacker:
         self.source = self._read(ORIGINAL, at_most=pictures.MAX_BYTES)
         self.original = pictures.read(self.source, max_pixels=max_pixels)
         self._candidates: dict[int, Candidate] = {}
+        self._whole: dict[int, Picture] = {}
         self._masks: dict[tuple[str, tuple[int, int]], Mask] = {}
+        self._guides: dict[str, Picture] = {}
+        self._pasted: dict[str, str] = {}
 
     def visit(self) -> tuple[Visit, Drawing | None]:
         story = self.story
@@ -210,16 +258,23 @@ class _Unpacker:
         visit.invented = self._invented(story.get("invented"), visit.picture, visit.origin)
         if story["shown"] is not None:
             visit.shown = visit.runs[_index(story["shown"], len(visit.runs))]
+        visit.guide = self._guide(story.get("guide"))
+        kept = dict(story.get("controls", {})).items()
+        visit.controls = {name: one for name, one in kept if not isinstance(one, list | dict)}
+        if left := story.get("left"):
+            picture = self._picture(left["picture"])
+            painted = self._drawing(left["drawing"], picture)
+            visit.left = (picture, painted) if painted else None
         drawing = self._drawing(story["drawing"], visit.picture)
         visit.base = drawing.base if drawing else None
         return visit, drawing
 
     def _run(self, item: dict[str, Any]) -> Run:
-        before = self._picture(item["before"])
-        candidates = [self._candidate(c["picture"], c["recipe"]) for c in item["candidates"]]
-        seams = [None if seam is None else float(seam) for seam in item["seams"]]
-        if not 1 <= len(candidates) == len(seams) <= 64:
+        if not 1 <= len(item["candidates"]) == len(item["seams"]) <= 64:
             raise ProjectError("This project is damaged.")
+        before = self._picture(item["before"])
+        candidates = self._results(item["candidates"], before, item.get("touched"))
+        seams = [None if seam is None else float(seam) for seam in item["seams"]]
         chosen = _index(item["chosen"], len(candidates))
         drawing = self._drawing(item["drawing"], before)
         said = str(item["receipt"])[:500], str(item["said"])[:2000]
@@ -232,19 +287,45 @@ class _Unpacker:
             *said,
             self._mask(item.get("invented"), candidates[chosen].original),
             chosen=chosen,
+            guide=self._guide(item.get("guide")),
         )
 
     def _picture(self, number: int | None) -> Picture:
-        return self.original if number is None else self._stored(number).picture()
-
-    def _candidate(self, number: int | None, recipe: Any) -> Candidate:
-        if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
-            raise ProjectError("This project is damaged: a result lacks its recipe.")
         if number is None:
-            return Candidate(self.original, (), recipe)
-        return replace(self._stored(number), recipe=recipe)
+            return self.original
+        if number not in self._whole:
+            self._whole[number] = self._stored(number).picture()
+        return self._whole[number]
 
-    def _stored(self, number: int) -> Candidate:
+    def _results(self, items: Any, before: Picture, touched: Any) -> list[Candidate]:
+        """Return a run's candidates: all fill the same places of the same picture.
+
+        Where that takes more room than the project is worth each stays as it is stored.
+        """
+        if not all(isinstance(item["recipe"].get("settings"), dict) for item in items):
+            raise ProjectError("This project is damaged: a result lacks its recipe.")
+        stored = {item["picture"]: self._stored(item["picture"]) for item in items}
+        first = next(iter(stored.values())).original
+        if any(_kind(one.original) != _kind(first) for one in stored.values()):
+            raise ProjectError("This project is damaged: the results of a run are unlike.")
+        mask, pixel = self._mask(touched, first), first.pixels[0, 0].nbytes
+        for one in stored.values():
+            self.room -= first.pixels[..., 0].size // 8
+            self.room -= sum(patch.alpha.size for patch in one.patches) * pixel
+        if self.room > 0:
+            original, where = _filled(list(stored.values()), before, mask)
+            self.room -= len(stored) * int(where.sum()) * pixel
+            if self.room > 0:
+                for number, one in stored.items():
+                    alpha = one.original.alpha
+                    own = original if _same(alpha, first.alpha) else replace(original, alpha=alpha)
+                    patches = _patches(where, one.picture().pixels)
+                    stored[number] = Candidate(own, patches, {})
+        return [replace(stored[item["picture"]], recipe=item["recipe"]) for item in items]
+
+    def _stored(self, number: int | None) -> Candidate:
+        if number is None:
+            return Candidate(self.original, (), {})
         if number not in self._candidates:
             self._candidates[number] = self._restore(number)
         return self._candidates[number]
@@ -258,6 +339,8 @@ class _Unpacker:
         known = (own.pixels.shape[2],) if own.bands else (1, 3, 4)
         if channels not in known or bits not in (8, 16) or not 0 <= count <= size[0] * size[1]:
             raise ProjectError("This project is damaged: a result's kind is unknown.")
+        if channels != own.pixels.shape[2]:
+            own = own.in_rgb()  # the original's profile is not one of this result
         where = self._bits(f"{number}-where", size)
         if where.sum() != count:
             raise ProjectError("This project is damaged: a result is cut short.")
@@ -269,14 +352,9 @@ class _Unpacker:
         alpha = self._array(f"{number}-alpha", shape[:2], dtype) if about["alpha"] else None
         exif = self._exif(number) if about.get("exif") else own.exif
         original = replace(own, pixels=below, alpha=alpha, exif=exif)
-        box = masks.bounding_box(where)
-        if box is None:
-            return Candidate(original, (), {})
-        region = Region(box, box)
-        part = region.crop_array(where)
-        pixels = np.zeros((*part.shape, channels), np.float32)
-        pixels[part] = values
-        return Candidate(original, (Patch(region, pixels, part.astype(np.float32)),), {})
+        pixels = below.copy()
+        pixels[where] = values
+        return Candidate(original, _patches(where, pixels), {})
 
     def _exif(self, number: int) -> bytes | None:
         block = self._read(f"{number}-exif", at_most=MAX_EXIF)
@@ -288,10 +366,39 @@ class _Unpacker:
         if item is None:
             return None
         strokes = Strokes.parse(item)
-        if strokes.size != picture.size or any(s.tool == "paste" for s in strokes.strokes):
+        if strokes.size != picture.size:
             raise ProjectError("This project is damaged: a mask belongs to another picture.")
         base = None if item["base"] is None else self._bits(str(item["base"]), picture.size)
-        return Drawing(strokes, base)
+        kept = tuple(filter(None, map(self._with_path, strokes.strokes)))
+        return Drawing(Strokes(strokes.size, kept), base)
+
+    def _with_path(self, stroke: Stroke) -> Stroke | None:
+        """Put a pasted picture's file where its stroke's path then leads; None without a place."""
+        if stroke.tool != "paste":
+            return stroke
+        if stroke.path not in self._pasted:
+            data, picture = self._beside(stroke.path)
+            suffix = next(
+                end for end, kind in pictures.EXTENSIONS.items() if kind == picture.format
+            )
+            self._pasted[stroke.path] = self.keep(data, f"pasted{suffix}") if self.keep else ""
+        path = self._pasted[stroke.path]
+        return replace(stroke, path=path) if path else None
+
+    def _guide(self, name: Any) -> Picture | None:
+        """Return a second picture; one that runs share is read once."""
+        if name is None:
+            return None
+        if name not in self._guides:
+            self._guides[name] = self._beside(name)[1]
+        return self._guides[name]
+
+    def _beside(self, name: str) -> tuple[bytes, Picture]:
+        """Read a picture that lies in the project as a file."""
+        if not BESIDE.fullmatch(name):
+            raise ProjectError("This project is damaged: it points to what is not in it.")
+        data = self._read(name, at_most=pictures.MAX_BYTES)
+        return data, pictures.read(data, max_pixels=self.max_pixels)
 
     def _mask(self, name: Any, picture: Picture) -> Mask | None:
         """Return the mask of a picture under a name; those that runs share are read once."""
@@ -337,6 +444,44 @@ def _fingerprint(picture: Picture) -> bytes:
         found.update(np.ascontiguousarray(picture.alpha).data)
     found.update(picture.exif or b"")
     return found.digest()
+
+
+def _kind(picture: Picture) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    return picture.pixels.shape, picture.pixels.dtype
+
+
+def _filled(
+    results: list[Candidate], before: Picture, touched: Mask | None
+) -> tuple[Picture, Mask]:
+    """Return what all results of a run fill, and where; an older project has no such mask."""
+    first = results[0].original
+    alike = _kind(first) == _kind(before)
+    if touched is None:
+        touched = np.full(first.pixels.shape[:2], not alike)
+        for one in results if alike else ():
+            touched |= (one.picture().pixels != before.pixels).any(axis=2)
+    below = before.pixels if alike else results[0].picture().pixels
+    if not alike:
+        below[touched] = 0
+    return replace(first, pixels=below), touched
+
+
+def _same(alpha: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    if alpha is None or other is None:
+        return alpha is other
+    return np.array_equal(alpha, other)
+
+
+def _patches(where: Mask, pixels: NDArray[Any]) -> tuple[Patch, ...]:
+    """Cut what is marked out of (H, W, C) pixels, in parts, and leave the rest of them behind."""
+    found = []
+    box = masks.bounding_box(where)
+    for part in cut(box, TILE) if box else ():
+        region = Region(part, part)
+        share = region.crop_array(where).astype(np.float32)
+        if share.any():
+            found.append(Patch(region, region.crop_array(pixels).astype(np.float32), share))
+    return tuple(found)
 
 
 def _little(array: NDArray[Any]) -> bytes:

@@ -149,7 +149,10 @@ def _contrast(small: Rgb, cut: Mask) -> float:
 
 
 def contours(mask: Mask, tolerance: float = 0.9) -> Strokes:
-    """Turn a mask into polygons: outlines that fill and, after each, holes that erase.
+    """Turn a mask into polygons, one for each part: along its outline, and around its holes.
+
+    A hole is gone around the other way, so that nothing winds around what is in it: whether the
+    polygons add or take away, what was there before stays in it.
 
     Parameters
     ----------
@@ -169,18 +172,24 @@ def contours(mask: Mask, tolerance: float = 0.9) -> Strokes:
     large = mask[y0:y1, x0:x1].astype(np.uint8).repeat(3, 0).repeat(3, 1)
     found, tree = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     strokes = []
-    for outline, (_, _, _, parent) in zip(found, tree[0] if found else (), strict=True):
-        simple = cv2.approxPolyDP(outline, 3 * tolerance, True)[:, 0]
-        if len(simple) < 3:
-            simple = outline[:, 0]
-        points = tuple((x0 + (x + 0.5) / 3, y0 + (y + 0.5) / 3) for x, y in simple.tolist())
-        strokes.append(Stroke("polygon", points=points, erase=bool(parent >= 0)))
-    # A part may lie in another's hole: what encloses more is drawn first.
-    return Strokes((width, height), tuple(sorted(strokes, key=_area, reverse=True)))
+    for outline, (_, _, hole, parent) in zip(found, tree[0] if found else (), strict=True):
+        if parent >= 0:
+            continue
+        points = _simplified(outline, 3 * tolerance)
+        start = points[0]
+        while hole >= 0:
+            inner = _simplified(found[hole], 3 * tolerance)
+            points += [start, *inner, inner[0]]  # there and, in the end, back on the same way
+            hole = tree[0][hole][0]
+        placed = tuple((x0 + (x + 0.5) / 3, y0 + (y + 0.5) / 3) for x, y in points)
+        strokes.append(Stroke("polygon", points=placed))
+    return Strokes((width, height), tuple(strokes))
 
 
-def _area(stroke: Stroke) -> float:
-    return float(cv2.contourArea(np.array(stroke.points, np.float32)))
+def _simplified(outline: NDArray[np.int32], tolerance: float) -> list[list[int]]:
+    simple = cv2.approxPolyDP(outline, tolerance, True)[:, 0]
+    found: list[list[int]] = (simple if len(simple) >= 3 else outline[:, 0]).tolist()
+    return found
 
 
 def _window(box: tuple[int, int, int, int], shape: Size, reach: float) -> tuple[Window, Sides]:

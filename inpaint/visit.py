@@ -146,6 +146,8 @@ class Visit:
         original.
     left
         A mask that no run has, and the picture that it was painted on.
+    controls
+        What the page's controls stood at when it was last saved, by their names.
     """
 
     name: str
@@ -159,6 +161,7 @@ class Visit:
     origin: Run | None = None
     invented: Mask | None = None
     left: tuple[Picture, Drawing] | None = None
+    controls: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, name: str, source: bytes, picture: Picture) -> Visit:

@@ -107,6 +107,14 @@ class Picture:
             return np.asarray((1 - part[..., :3]) * (1 - part[..., 3:]))
         return np.repeat(part, 3, axis=2) if part.shape[2] == 1 else part
 
+    def in_rgb(self) -> Picture:
+        """Return it with three channels, and without what describes other ones."""
+        if self.pixels.shape[2] == 3:
+            return self
+        pixels = np.rint(self.rgb() * self.maximum).astype(self.pixels.dtype)
+        extras = {k: v for k, v in self.extras.items() if k in ("dpi", "xmp", "comment")}
+        return replace(self, pixels=pixels, icc=None, extras=extras)
+
     def opacity(self) -> np.ndarray:
         """Return alpha as (H, W) float32 in [0, 1]; 1 where there is none."""
         if self.alpha is None:

@@ -17,13 +17,13 @@ FOLLOWING = ("sampler", *SAMPLER_DEFAULTS, "guidance", "scheduler")
 
 
 def settings_in(
-    query: Mapping[str, str], remembered: Mapping[str, Any], model: str = Settings().model
+    query: Mapping[str, Any], remembered: Mapping[str, Any], model: str = Settings().model
 ) -> tuple[str, dict[str, Any]]:
     """Return the task and the settings that a query string names, over those remembered.
 
     What is unknown, out of its range or not offered is passed over: an old link shall still open
     the page. A link that names its task means the same to everybody: nothing is remembered then.
-    `model` is the one to begin with.
+    A project names them likewise. `model` is the one to begin with.
     """
     task = query.get("task", "")
     wanted = _usable(query)

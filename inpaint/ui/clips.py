@@ -43,11 +43,26 @@ def wire_clips(parts: Parts, options: Options, line: Line) -> None:
 
     def on_masks(session: Session, paths: list[str]) -> Updates:
         session.clip_masks = together([Path(path) for path in paths])
-        return {parts.clip_told: say("clip_masked", count=len(paths))}
+        return {
+            parts.clip_told: say("clip_masked", count=len(paths)),
+            parts.clip_masks_remove: gr.update(visible=True),
+        }
 
     parts.clip_masks.upload(
         on_masks, [parts.session, parts.clip_masks], parts.outputs, **on_canvas(parts)
     )
+
+    def on_masks_remove(session: Session | None) -> Updates:
+        """Let what is painted count again."""
+        if session is None or session.clip is None:
+            raise sorry(say("open_first"))
+        session.clip_masks = None
+        return {
+            parts.clip_told: session.clip_told,
+            parts.clip_masks_remove: gr.update(visible=False),
+        }
+
+    parts.clip_masks_remove.click(on_masks_remove, parts.session, parts.outputs, **quiet(parts))
 
     def on_fill(
         strokes: Strokes | None, session: Session, seed: Any, task: str, *values: Any
@@ -81,24 +96,26 @@ def is_clip(path: Path) -> bool:
 
 def shown_clip(parts: Parts, path: Path, max_pixels: int, task: str) -> Updates:
     """Open a video and show its first frame, to be painted on."""
-    session, about = from_clip(path, max_pixels)
+    session = from_clip(path, max_pixels)
     return opened(parts, session, None, task) | {
-        parts.clip_told: about,
+        parts.clip_told: session.clip_told,
+        parts.clip_masks_remove: gr.update(visible=False),
         parts.clip_view: gr.update(value=None, visible=False),
         parts.clip_save: gr.update(visible=False),
     }
 
 
-def from_clip(path: Path, max_pixels: int) -> tuple[Session, str]:
+def from_clip(path: Path, max_pixels: int) -> Session:
     """Open a video: its first frame to paint on, and a sentence about it."""
     with studio.in_one_sentence():
         from inpaint.video.clips import open_clip  # takes a while to import
 
         clip = open_clip(path, max_pixels)
         frame = next(clip.frames())
-    session = Session(Visit.begin(path.stem, b"", Picture(frame.pixels)), clip=path)
     width, height = clip.size
-    return session, say("clip_told", frames=clip.expected, width=width, height=height)
+    told = say("clip_told", frames=clip.expected, width=width, height=height)
+    visit = Visit.begin(path.stem, b"", Picture(frame.pixels))
+    return Session(visit, clip=path, clip_told=told)
 
 
 def together(paths: list[Path]) -> Path:

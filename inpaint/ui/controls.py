@@ -146,6 +146,13 @@ def new_seed(locked: bool, seed: float | None) -> float | None:
     return seed if locked and seed is not None else random.randrange(2**32)
 
 
+def kept_seed(kept: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return the seed of a project, and whether it was locked; one that is out of range is 0."""
+    seed, option = kept.get("seed"), OPTIONS["seed"]
+    usable = isinstance(seed, int) and option.low <= seed <= option.high
+    return int(seed or 0) if usable else 0, kept.get("locked") is True
+
+
 def sampler_defaults(name: str) -> list[float]:
     """Return the settings that suit a sampler, in the order of `SAMPLER_DEFAULTS`."""
     return [getattr(SAMPLERS[name], setting) for setting in SAMPLER_DEFAULTS]

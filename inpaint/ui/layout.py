@@ -63,6 +63,7 @@ class Parts:
     clip_box: gr.Column
     clip_told: gr.HTML
     clip_masks: gr.UploadButton
+    clip_masks_remove: gr.Button
     clip_fill: gr.Button
     clip_view: gr.Video
     clip_save: gr.Button
@@ -133,6 +134,9 @@ def _make_work(made: dict[str, Any]) -> None:
                 mark("clip_masks"), file_count="multiple", file_types=["image", "video"],
                 elem_id="clip-masks", size="md",
             )  # fmt: skip
+            made["clip_masks_remove"] = gr.Button(
+                mark("clip_masks_remove"), visible=False, elem_id="clip-masks-remove", size="md"
+            )
             made["clip_save"] = gr.Button(
                 mark("clip_save"), visible=False, elem_id="clip-save", size="md"
             )

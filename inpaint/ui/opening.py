@@ -18,6 +18,7 @@ from inpaint.ui.canvas import Sheet
 from inpaint.ui.examples import Example
 from inpaint.ui.session import WORK_COPY, Session, card, drawing_of, sheet, sorry
 from inpaint.ui.studio import settings_of
+from inpaint.ui.uploads import cached
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Visit
 
@@ -33,7 +34,7 @@ def opened(path: Path, max_pixels: int) -> tuple[Session, Drawing | None]:
     data = path.read_bytes()
     try:
         if project.is_project(data):
-            visit, drawing = project.open_project(data, max_pixels=max_pixels)
+            visit, drawing = project.open_project(data, max_pixels=max_pixels, keep=cached)
         else:
             picture = pictures.read(data, max_pixels=max_pixels)
             visit, drawing = Visit.begin(path.stem, data, picture), None

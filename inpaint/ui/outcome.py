@@ -9,6 +9,7 @@ import gradio as gr
 
 from inpaint.masks import Strokes
 from inpaint.ui import review
+from inpaint.ui.controls import NAMES
 from inpaint.ui.layout import Parts
 from inpaint.ui.session import Session, drawing_of, sheet
 from inpaint.ui.showing import (
@@ -154,4 +155,14 @@ def wire_downloads(parts: Parts) -> None:
     saving(parts.save_mask.click, review.invented_file, [parts.session])
     saving(parts.save_diversity.click, review.diversity_file, [parts.session])
     saving(parts.canvas.mask_download, review.mask_file, drawn)
-    saving(parts.save_project.click, review.project_file, drawn)
+
+    def on_project(
+        session: Session | None, strokes: Strokes | None, seed: Any, locked: bool, *values: Any
+    ) -> str:
+        if session:
+            standing = dict(zip(("task", *NAMES), values, strict=True))
+            session.visit.controls = {**standing, "seed": seed, "locked": locked}
+        return review.project_file(session, strokes)
+
+    controls = [parts.seed, parts.locked, parts.task, *parts.values]
+    saving(parts.save_project.click, on_project, [*drawn, *controls])

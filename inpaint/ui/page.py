@@ -82,7 +82,14 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     def on_open(path: Path, task: str) -> Updates:
         session, drawing = opening.opened(path, options.max_pixels)
         told = say("manifest") if pictures.has_manifest(session.visit.source) else ""
-        return opened(parts, session, drawing, task) | {parts.status: told}
+        page = opened(parts, session, drawing, task) | {parts.status: told}
+        kept = session.visit.controls
+        if not kept:
+            return page
+        name, values = address.settings_in(kept, {}, options.model)
+        seed, locked = controls.kept_seed(kept)
+        chosen = {parts.task: name, parts.seed: seed, parts.locked: locked}
+        return together(page, chosen, task_chosen(parts, session, name, values))
 
     def on_upload(task: str, event: gr.EventData) -> Updates:
         path = uploaded_file(event)

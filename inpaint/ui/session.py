@@ -17,7 +17,7 @@ from inpaint.pictures import Picture
 from inpaint.results import Candidate
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.job import Job
-from inpaint.ui.uploads import keep_clips_of
+from inpaint.ui.uploads import keep_files_of
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Run, Visit
 
@@ -41,6 +41,8 @@ class Session:
         The run that is on show, and of it, by name, the JPEGs to be laid over the picture.
     clip, clip_masks
         The video whose first frame is painted on, and masks for its frames in place of what is.
+    clip_told
+        A sentence about the video.
     draft, parked
         While candidates are merged: the result so far, and the mask to come back to.
     """
@@ -51,12 +53,21 @@ class Session:
     views: tuple[Run, dict[str, bytes]] | None = None
     clip: Path | None = None
     clip_masks: Path | None = None
+    clip_told: str = ""
     draft: Candidate | None = None
     parked: Drawing | None = None
 
     def __post_init__(self) -> None:
         """Keep what is open from being swept."""
-        keep_clips_of(self)
+        keep_files_of(self)
+
+    def files(self) -> set[str]:
+        """Return the uploads that it may come back to: a clip, its masks, and what was pasted."""
+        drawings = [self.parked, *(run.drawing for run in list(self.visit.runs))]
+        if self.visit.left:
+            drawings.append(self.visit.left[1])
+        pasted = {one.path for drawing in drawings if drawing for one in drawing.strokes.pasted}
+        return pasted | {str(path) for path in (self.clip, self.clip_masks) if path}
 
 
 def sorry(sentence: str) -> gr.Error:

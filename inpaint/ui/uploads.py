@@ -24,7 +24,7 @@ from gradio.utils import get_upload_folder
 from inpaint.pictures.writing import put
 
 _open: WeakSet[Any] = WeakSet()
-"""The sessions of all tabs, whose clips stay."""
+"""The sessions of all tabs, whose files stay."""
 _opening = threading.Lock()
 SERVED = "/gradio_api/file="
 """What stands before the path in the address of an uploaded file."""
@@ -81,8 +81,8 @@ def use_own_folder() -> None:
     os.environ["GRADIO_TEMP_DIR"] = folder
 
 
-def keep_clips_of(session: Any) -> None:
-    """Let the clip and the masks of a session stay as long as it does."""
+def keep_files_of(session: Any) -> None:
+    """Let the files of a session stay as long as it does."""
     with _opening:
         _open.add(session)
 
@@ -106,9 +106,9 @@ def sweep(demo: gr.Blocks, age: float) -> None:
     kept = set().union(*(block.keep_in_cache for block in demo.blocks.values()))
     with _opening:
         sessions = list(_open)
-    clips = (path for session in sessions for path in (session.clip, session.clip_masks))
-    kept |= {str(path) for path in clips if path}
-    folder = Path(get_upload_folder())
+    kept |= set().union(*(session.files() for session in sessions))
+    kept = {str(Path(path).resolve()) for path in kept}
+    folder = Path(get_upload_folder()).resolve()
     for above, _, names in os.walk(folder):
         for file in (Path(above, name) for name in names):
             with suppress(FileNotFoundError):  # Gradio sweeps too

@@ -284,10 +284,16 @@ def test_a_clip(visit, files, screenshot, tmp_path, masked):
         names = [tmp_path / f"mask-{number}.png" for number in range(FRAMES)]
         for name in names:
             Image.fromarray(mask).save(name)
-        with tab.expect_file_chooser() as chooser:
-            tab.click("#clip-masks")
-        chooser.value.set_files(names)
-        until(tab, "text('#clip-told').startsWith(it)", str(FRAMES))
+        for again in (True, False):
+            with tab.expect_file_chooser() as chooser:
+                tab.click("#clip-masks")
+            chooser.value.set_files(names)
+            until(tab, "text('#clip-told').startsWith(it)", f"{FRAMES} mask files")
+            tab.wait_for_selector("#clip-masks-remove")
+            if again:
+                tab.click("#clip-masks-remove")
+                until(tab, "text('#clip-told').includes('paint over the first')")
+                tab.wait_for_selector("#clip-masks-remove", state="hidden")
     screenshot(tab, f"video-1-{masked}")
     tab.click("#clip-fill")
     until(tab, "/^Done/.test(text('#status')) && !document.querySelector('#clip-fill').disabled")

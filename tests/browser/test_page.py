@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from person import EXIF_MAKE, costs, filled, number, paint, saved, until, upload
+from person import (
+    EXIF_MAKE,
+    Canvas,
+    costs,
+    filled,
+    look_at,
+    number,
+    paint,
+    saved,
+    until,
+    upload,
+)
 from PIL import Image
 
 from inpaint import pictures
@@ -209,6 +221,46 @@ def test_a_second_picture_is_taken_where_the_task_has_a_use_for_it(visit, photog
     screenshot(tab, "page-guide")
     tab.click("#guide-remove")
     until(tab, "!document.querySelector('#guide-view img')")
+
+
+def test_a_project_brings_what_was_pasted_and_the_second_picture(visit, photograph, tmp_path):
+    Image.new("RGB", (100, 50), (10, 200, 30)).save(tmp_path / "second.png")
+    tab = visit("?task=replace&steps=2")
+    upload(tab, photograph)
+    canvas = Canvas(tab)
+
+    def choose(press, name, file, on=tab):
+        with on.expect_file_chooser() as chooser:
+            press(name)
+        chooser.value.set_files(file)
+
+    choose(canvas.use, "paste", tmp_path / "second.png")
+    tab.wait_for_selector(".pasting:not([hidden])")
+    tab.keyboard.press("Enter")
+    costs(tab)
+    tab.click("#fill")
+    filled(tab)
+    choose(tab.click, "#guide", examples()[0].picture)
+    seen = "document.querySelector('#guide-view img')?.naturalWidth > 0"
+    until(tab, seen)
+    project = saved(tab, "#download-project", tmp_path)
+    tab.close()
+
+    other = visit()
+    choose(other.click, "#open-project", project, on=other)
+    until(other, seen)
+    until(other, "text('#cost').includes('2 evaluations')")
+    assert other.locator("#task input:checked").input_value() == "replace"
+    until(other, "document.querySelector('#download').disabled === false")
+    look_at(other, "Mask")
+    left, top = Canvas(other).screen(1200, 800)
+    shot = Image.open(io.BytesIO(other.screenshot())).convert("RGB")
+    assert np.abs(np.subtract(shot.getpixel((left, top)), (10, 200, 30))).max() < 12
+    other.click("#guide-remove")
+    until(other, "!document.querySelector('#guide-view img')")
+    other.click("#fill")
+    filled(other)
+    until(other, "text('#history').includes('2 · ')")
 
 
 @pytest.mark.parametrize("language", [name for name in words.LANGUAGES if name != "en"])

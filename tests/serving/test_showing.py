@@ -4,11 +4,12 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from inpaint import edit
+from inpaint import edit, project
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
-from inpaint.ui import controls, running, showing, studio
+from inpaint.tools import fuzz
+from inpaint.ui import clips, controls, running, showing, studio
 from inpaint.ui.canvas import MaskCanvas
 from inpaint.ui.layout import Parts, make_page
 from inpaint.ui.options import Options
@@ -77,6 +78,52 @@ def test_a_wider_mask_is_filled_with_the_settings_of_what_is_on_show(session):
         pass
     made = session.visit.runs[-1]
     assert len(session.visit.runs) == 2 and wanted.items() <= made.settings.items()
+
+
+@pytest.mark.parametrize(
+    "unlike, found",
+    [
+        ({}, {}),
+        ({"model": "gone", "steps": 10**9}, {"model": "blend"}),
+        ({"seed": -1, "locked": 7}, {"seed": 0, "locked": False}),
+    ],
+    ids=str,
+)
+def test_a_project_brings_the_settings_that_it_was_saved_with(session, unlike, found, tmp_path):
+    demo = create_demo(Options())
+    events = {event.name: event for event in demo.fns.values()}
+    wanted = controls.defaults("replace", model="self", steps=7, at="3,4", candidates=3)
+    values = [wanted[name] for name in controls.NAMES]
+    path = events["on_project"].fn(session, None, 5, True, "replace", *values)
+    assert session.visit.controls["steps"] == 7
+    session.visit.controls |= unlike
+    path = tmp_path / "work.zip"
+    path.write_bytes(project.save(session.visit, None))
+    (opened,) = (
+        e for e in demo.fns.values() if [i.elem_id for i in e.inputs][:1] == ["open-project"]
+    )
+    page = {part.elem_id: change for part, change in opened.fn(str(path), "fill").items()}
+    assert page["task"] == "replace"
+    assert (page["seed"], page["lock"]) == (found.get("seed", 5), found.get("locked", True))
+    for name in {"model", "steps", "at", "candidates"} - unlike.keys():
+        assert page[name]["value"] == wanted[name]
+    assert page["model"]["value"] == found.get("model", "self")
+
+
+def test_masks_of_a_clip_can_be_left_for_what_is_painted(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(fuzz.sample_clips()[0][1])
+    session = clips.from_clip(path, 10**6)
+    events = {event.name: event.fn for event in create_demo(Options()).fns.values()}
+    shown = []
+    for event in (events["on_masks"], events["on_masks_remove"]):
+        arguments = (session, [str(path)]) if not shown else (session,)
+        page = {part.elem_id: change for part, change in event(*arguments).items()}
+        shown.append((session.clip_masks, page["clip-masks-remove"]["visible"], page["clip-told"]))
+    assert shown[0][:2] == (path, True) and shown[1] == (None, False, session.clip_told)
+    with pytest.raises(gr.Error, match="Open a picture"):
+        events["on_masks_remove"](Session(session.visit))
 
 
 def test_a_second_picture_is_shown_whatever_task_was_chosen_meanwhile(parts, session):

@@ -1,5 +1,7 @@
 """What is added to a mask from elsewhere: from a file, from the transparent part, or as found."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -9,9 +11,10 @@ import pytest
 from inpaint import pictures
 from inpaint.masks import Stroke, Strokes, rasterize
 from inpaint.pictures import Picture
-from inpaint.ui import opening
-from inpaint.ui.canvas import Sheet
-from inpaint.ui.session import Session
+from inpaint.ui import opening, review
+from inpaint.ui.canvas import MaskCanvas, Sheet
+from inpaint.ui.session import Session, sheet
+from inpaint.ui.uploads import cached
 from inpaint.visit import Visit
 
 SIZE = (44, 40)
@@ -61,6 +64,20 @@ def test_strokes_that_it_can_lie_under_can_be_undone(session):
     assert opening.with_transparent(session, drawn).strokes == drawn
 
 
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("painted", [False, True])
+def test_what_stands_in_the_hole_of_a_found_object_stays(session, monkeypatch, erase, painted):
+    ring = np.zeros((40, 44), bool)
+    ring[8:32, 8:36], ring[14:26, 14:30] = True, False
+    monkeypatch.setattr("inpaint.sam.find", lambda *_: ring)
+    before = Stroke("rectangle", points=((4, 4), (40, 36) if painted else (6, 36)))
+    rough = Strokes(SIZE, (Stroke("brush", 2, ((11, 20),), erase),))
+    found = opening.snapped(session, rough, "cpu")
+    was = rasterize(Strokes(SIZE, (before,)))
+    now = rasterize(Strokes(SIZE, (before, *found)))
+    np.testing.assert_array_equal(now, was & ~ring if erase else was | ring)
+
+
 def test_nothing_is_added_while_something_else_goes_on(session):
     drawn = Strokes(SIZE, (BRUSH,))
     with pytest.raises(gr.Error, match="Open a picture"):
@@ -71,3 +88,18 @@ def test_nothing_is_added_while_something_else_goes_on(session):
     session.draft, session.job = None, SimpleNamespace()
     with pytest.raises(gr.Error, match="A run is going on"):
         opening.with_transparent(session, drawn)
+
+
+def test_a_project_brings_what_was_pasted_where_the_browser_may_fetch_it(
+    session, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "one"))
+    data = pictures.encode(pictures.read(np.zeros((9, 9, 3), np.uint8)), "PNG")
+    paste = Stroke("paste", points=((3, 3), (20, 30)), path=cached(data, "second.png"))
+    file = Path(review.project_file(session, Strokes(SIZE, (BRUSH, paste))))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "another"))
+    again, drawing = opening.opened(file, pictures.MAX_PIXELS)
+    painted = drawing.painted_on(again.visit.picture)
+    assert (painted.pixels[4:29, 4:19] == 0).all()
+    sent = json.dumps(MaskCanvas().postprocess(sheet(again, drawing)))
+    assert MaskCanvas().preprocess(json.loads(sent)) == drawing.strokes

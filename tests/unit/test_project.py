@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from inpaint import pictures, project
+from inpaint import pictures, project, reviewing
 from inpaint.editing import edit
 from inpaint.masks import Strokes
 from inpaint.project import ProjectError, open_project, save
@@ -83,6 +83,124 @@ def test_a_result_of_another_size_comes_back():
     assert again.runs[0].picture().size == (64, 48)
     assert np.array_equal(again.runs[0].picture().pixels, result.picture.pixels)
     assert np.array_equal(again.runs[0].invented(), result.mask)
+
+
+def test_a_coloured_result_comes_back_without_the_profile_of_grey():
+    grey = pictures.Picture(random_picture(channels=1).pixels, icc=bytes(16) + b"GRAY" + bytes(200))
+    source = pictures.encode(grey, "PNG")
+    visit = Visit.begin("grey", source, pictures.read(source))
+    visit.add(edit(visit.picture, task="colourise", steps=1, device="cpu"), None, grey, "Done.")
+    again, _ = open_project(save(visit, None))
+    files = [pictures.encode(one.runs[0].picture(), "PNG") for one in (visit, again)]
+    assert again.original.icc == grey.icc and files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"task": "extend", "left": 8}, {"task": "enlarge"}], ids=str
+)
+def test_what_came_back_can_be_merged_and_varied(settings):
+    picture = random_picture(alpha=True)
+    visit = visit_of(picture)
+    visit.proceed()
+    mask = None if settings else np.pad(np.ones((8, 9), bool), ((30, 10), (5, 42)))
+    result = edit(visit.picture, mask, steps=1, candidates=2, device="cpu", **settings)
+    visit.add(result, None, visit.picture, "Done.")
+    again, _ = open_project(save(visit, None))
+    for old, new in zip(visit.runs, again.runs, strict=True):
+        for a, b in zip(old.candidates, new.candidates, strict=True):
+            assert np.array_equal(reviewing.touched(a), reviewing.touched(b))
+            assert np.array_equal(a.picture().pixels, b.picture().pixels)
+    half = np.zeros(result.mask.shape, bool)
+    half[:24] = True
+    one, two = (reviewing.merged(*v.runs[-1].candidates, half).picture() for v in (visit, again))
+    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.alpha, two.alpha)
+
+
+def pasting(path, *, at=20):
+    """Strokes of every kind, with a picture pasted."""
+    paint = {"tool": "paint", "radius": 3, "points": [[8, 8], [30, 9]], "color": "#ff8800"}
+    paste = {"tool": "paste", "points": [[at, 16], [at + 12, 30]], "path": str(path)}
+    size = {"width": 56, "height": 48}
+    return Drawing(Strokes.parse({**size, "strokes": [STROKE, paint, paste, {"tool": "invert"}]}))
+
+
+@pytest.fixture
+def second(tmp_path):
+    """The file of a second picture."""
+    path = tmp_path / "second.webp"
+    path.write_bytes(pictures.encode(pictures.Picture(random_picture().pixels[:14, :12]), "WEBP"))
+    return path
+
+
+def test_what_was_pasted_comes_back_with_its_file(second, tmp_path):
+    picture = random_picture()
+    visit = Visit.begin("holiday", pictures.encode(picture), picture)
+    drawing, other, left = (pasting(second, at=at) for at in (4, 20, 30))
+    guide = drawing.painted_on(picture)
+    result = edit(picture, drawing.mask(), task="replace", guide=guide, steps=1, device="cpu")
+    visit.add(result, drawing, picture, "Done.")
+    visit.leave(left)
+    visit.proceed()
+    gone = pasting(tmp_path / "gone.png")
+    visit.add(result, gone, picture, "Done.")
+    packed = save(visit, other)
+    data = second.read_bytes()
+    second.unlink()
+    kept = []
+
+    def keep(data, name):
+        kept.append(name)
+        path = tmp_path / "again" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return str(path)
+
+    again, painted = open_project(packed, keep=keep)
+    assert kept == ["pasted.webp"] and (tmp_path / "again" / "pasted.webp").read_bytes() == data
+    second.write_bytes(data)
+    pairs = [(drawing, again.runs[0].drawing), (left, again.left[1]), (other, painted)]
+    for old, new in pairs:
+        assert np.array_equal(new.painted_on(picture).pixels, old.painted_on(picture).pixels)
+        assert np.array_equal(new.mask(), old.mask())
+    assert again.runs[0].repeatable
+    assert again.left[0].pixels.tobytes() == picture.pixels.tobytes()
+    assert [s.tool for s in again.runs[1].drawing.strokes.strokes] == ["brush", "paint", "invert"]
+    _, without = open_project(packed)
+    assert [s.tool for s in without.strokes.strokes] == ["brush", "paint", "invert"]
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"dtype": np.uint16, "alpha": True}, {"channels": 1}, {"channels": 4}], ids=str
+)
+def test_a_second_picture_comes_back(kind):
+    picture, guide = random_picture(), random_picture(**kind)
+    visit = Visit.begin(
+        "holiday",
+        pictures.encode(picture),
+        picture,
+    )
+    visit.guide = guide
+    result = edit(picture, task="replace", guide=guide, at="5,5,20,20", steps=1, device="cpu")
+    visit.add(result, None, picture, "Done.")
+    again, _ = open_project(save(visit, None))
+    assert again.guide is again.runs[0].guide, "it is read once"
+    assert np.array_equal(again.guide.pixels, guide.pixels)
+    assert np.array_equal(again.guide.alpha, guide.alpha)
+    assert again.runs[0].repeatable and again.runs[0].settings["at"] == "5,5,20,20"
+
+
+def test_an_older_project_without_second_pictures_is_opened(packed):
+    def older(story):
+        story["inpaint_project"] = 1
+        for item in (story, *story["runs"]):
+            for name in ("guide", "left", "touched"):
+                item.pop(name, None)
+
+    again, _ = open_project(changed(packed, None, b"", story=older))
+    assert len(again.runs) == 2 and again.guide is again.left is again.runs[0].guide is None
+    assert np.array_equal(
+        again.runs[1].picture().pixels, open_project(packed)[0].shown.picture().pixels
+    )
 
 
 def test_an_older_project_marks_what_differs():
@@ -174,6 +292,17 @@ def test_a_bomb_of_many_black_results_is_refused_at_once():
     assert report["seconds"] < 1 and report["megabytes"] < 100, report
 
 
+def test_a_large_result_that_many_runs_share_is_not_multiplied():
+    def often(story):
+        run = story["runs"][0]
+        story["runs"] = [{**run, "candidates": run["candidates"] * 64, "seams": [0] * 64}] * 60
+
+    packed = changed(bomb(1, 2000), None, b"", story=often)
+    report = fuzz.watched(packed, "", lambda data, name: open_project(data) and "read")
+    assert report["outcome"] == "read", report
+    assert report["seconds"] < 20 and report["megabytes"] < 500, report
+
+
 @pytest.mark.parametrize(
     "story",
     [
@@ -193,7 +322,11 @@ def test_a_bomb_of_many_black_results_is_refused_at_once():
         ),
         lambda s: s.update(runs=s["runs"] * 100),
         lambda s: s.pop("shown"),
-        lambda s: s.update(inpaint_project=2),
+        lambda s: s.update(inpaint_project=3),
+        lambda s: s.update(guide="original"),
+        lambda s: s.update(guide="guide-0"),
+        lambda s: s.update(guide=["guide-0"]),
+        lambda s: s["runs"][0].update(touched="original"),
     ],
 )
 def test_a_project_that_lies_is_one_sentence(packed, story):
@@ -204,7 +337,7 @@ def test_a_project_that_lies_is_one_sentence(packed, story):
 
 def test_a_newer_version_and_other_files_say_so(packed):
     with pytest.raises(ProjectError, match="newer"):
-        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=2)))
+        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=3)))
     for data in (b"PK\x03\x04 nothing", packed[: len(packed) // 2]):
         with pytest.raises(ProjectError, match="no project"):
             open_project(data)

@@ -7,10 +7,14 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from inpaint.masks import Stroke, Strokes
+from inpaint.pictures import Picture
 from inpaint.ui.session import Session
 from inpaint.ui.uploads import cached, sweep
+from inpaint.visit import Drawing, Visit
 
 
 @pytest.fixture(autouse=True)
@@ -39,19 +43,25 @@ def test_a_file_on_its_way_to_a_browser_is_whole_when_it_is_made_again():
     assert sizes == {len(data)}
 
 
-def test_the_clip_of_an_open_tab_and_its_masks_stay(folder):
+def test_the_files_of_an_open_tab_stay(folder):
     clip, masks, old = folder / "a" / "clip.mp4", folder / "masks", folder / "b" / "old.png"
-    for file in (clip, masks / "1.png", old):
-        file.parent.mkdir()
+    pasted = [folder / "c" / name for name in ("parked.png", "left.png", "run.png")]
+    for file in (clip, masks / "1.png", old, *pasted):
+        file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"x")
         os.utime(file, (0, 0))
-    session = Session(None, clip=clip, clip_masks=masks)
+    paste = [Stroke("paste", points=((0, 0), (4, 4)), path=str(path)) for path in pasted]
+    parked, left, drawn = (Drawing(Strokes((8, 8), (stroke,))) for stroke in paste)
+    visit = Visit.begin("name", b"", Picture(np.zeros((8, 8, 3), np.uint8)))
+    visit.left = visit.picture, left
+    visit.runs = [SimpleNamespace(drawing=drawn), SimpleNamespace(drawing=None)]
+    session = Session(visit, clip=clip, clip_masks=masks, parked=parked)
     sweep(SimpleNamespace(blocks={}), 3600)
-    assert clip.exists() and (masks / "1.png").exists() and not old.exists()
+    assert all(file.exists() for file in (clip, masks / "1.png", *pasted)) and not old.exists()
     del session
     gc.collect()
     sweep(SimpleNamespace(blocks={}), 3600)
-    assert not clip.exists() and not (masks / "1.png").exists()
+    assert not any(file.exists() for file in (clip, masks / "1.png", *pasted))
 
 
 def test_a_sweep_passes_over_what_vanishes_meanwhile(folder):
