@@ -50,7 +50,7 @@ def melded(tones: Tensor, across: Tensor, down: Tensor, hole: Tensor) -> Tensor:
 
     Returns
     -------
-    (1, C, H, W), equal to `tones` outside the hole.
+    (1, C, H, W), equal to `tones` outside the hole, and in their range.
     """
     out = tones.clone()
     for region in tiles(hole, TILE, STEPS + AROUND):
@@ -75,7 +75,8 @@ def _melded(tones: Tensor, across: Tensor, down: Tensor, hole: Tensor) -> Tensor
         way = rest + size / before.clamp(min=1e-20) * way
     smooth = hole * _mean_around(error) / _mean_around(hole).clamp(min=1e-6)
     error = smooth.lerp(error, HOLD / hold)
-    return tones + error.clamp(-MOST_SHIFT, MOST_SHIFT)
+    low, high = tones.amin((-2, -1), keepdim=True), tones.amax((-2, -1), keepdim=True)
+    return error.clamp_(-MOST_SHIFT, MOST_SHIFT).add_(tones).clamp_(low, high)
 
 
 def _divergence(across: Tensor, down: Tensor) -> Tensor:

@@ -253,7 +253,8 @@ class PatchLevel:
         error = torch.where(rim, known - voted, 0.0)
         error = torch.cat([error, error.square().mean(1, keepdim=True)], 1)
         error = spread(error, (~rim).to(error), SMOOTHING)
-        voted = torch.where(mask > 0, voted + error[:, :3].clamp(-MOST_SHIFT, MOST_SHIFT), known)
+        voted.add_(error[:, :3].clamp(-MOST_SHIFT, MOST_SHIFT))
+        torch.where(mask > 0, voted, known, out=voted)
         self.misfit[self.box] = error[:, 3:]
         del error
         estimate = self.known.clone()

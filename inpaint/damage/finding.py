@@ -116,8 +116,8 @@ class Kind:
 
 KINDS = (
     Kind("lines", lines, LINE_WEIGHTS, LEVELS, sure=4.2, company=1.7),
-    Kind("cracks", lines, CRACK_WEIGHTS, LEVELS, sure=3.65, company=1.15),
-    Kind("dust", specks, SPECK_WEIGHTS, 1, sure=1.0, company=-0.4, proof=5, spread=0.18),
+    Kind("cracks", lines, CRACK_WEIGHTS, LEVELS, sure=4.1, company=1.6),
+    Kind("dust", specks, SPECK_WEIGHTS, 1, sure=1.4, company=0.0, proof=5, spread=0.18),
 )
 """Of 140 clean photographs, and 90 of them made grey or sepia, the thresholds let one through, by
 weights fitted on the others."""

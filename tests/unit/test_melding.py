@@ -67,7 +67,7 @@ def least_squares(tones, across, down, mask):
         smooth = mean_around(error, *place) / mean_around(mask, *place)
         fine = HOLD / hold[place]
         out[place] += np.clip(fine * error[place] + (1 - fine) * smooth, -MOST_SHIFT, MOST_SHIFT)
-    return out
+    return out.clip(tones.min(), tones.max())
 
 
 @pytest.mark.parametrize("scale", [0.002, 0.3])
