@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from inpaint.solving import conjugate_gradients
+
 HEAD_CHANNELS = 32
 GROUP_CHANNELS = 8
 RESIDUAL = 0.35  # typical deviation of a photograph in [-1, 1] from its push-pull fill
@@ -77,15 +79,11 @@ def biharmonic(fill: Tensor, mask: Tensor, steps: int = 12) -> Tensor:
     -------
     (B, C, H, W) within [-1, 1], equal to fill outside the hole.
     """
-    rest = -_laplacian(_laplacian(fill)) * mask
-    way, size = rest, (rest * rest).sum((1, 2, 3), keepdim=True)
-    for _ in range(steps):
-        bent = _laplacian(_laplacian(way)) * mask
-        far = size / (way * bent).sum((1, 2, 3), keepdim=True).clamp(min=1e-12)
-        fill, rest = fill + far * way, rest - far * bent
-        before, size = size, (rest * rest).sum((1, 2, 3), keepdim=True)
-        way = rest + size / before.clamp(min=1e-12) * way
-    return fill.clamp(-1, 1)
+
+    def bending(u: Tensor) -> Tensor:
+        return _laplacian(_laplacian(u)) * mask
+
+    return conjugate_gradients(bending, fill, -bending(fill), steps).clamp(-1, 1)
 
 
 def _laplacian(u: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ a correction e, with which they differ as the patches say, by v (Image Melding, 
 
     e = argmin Σ |∇(u + e) − v|² + λ·e²,  e = 0 on known pixels,
 
-a screened Poisson equation (Bhat et al. 2008). λ grows with how busy v is, and the more so the more
-smoothly e is taken: its fine part would blur the texture.
+a screened Poisson equation (Bhat et al. 2008). λ grows with how busy v is. The busier, the less of
+what is fine in e is taken too: it would blur the texture.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.regions import tiles
+from inpaint.solving import conjugate_gradients
 
 HOLD = 0.005
 """λ where the fill is smooth: a correction reaches about 1/√λ = 14 pixels."""
@@ -27,8 +28,6 @@ AROUND = 13
 """Side in pixels of the squares over which |v|² and the correction are averaged."""
 STEPS = 16
 """Of conjugate gradients: as the correction reaches a few pixels, few are enough."""
-
-
 TILE = 512
 """Side in pixels of what is melded at once: memory stays bounded."""
 MOST_SHIFT = 0.25
@@ -64,15 +63,16 @@ def _melded(tones: Tensor, across: Tensor, down: Tensor, hole: Tensor) -> Tensor
     across, down = across[..., :-1], down[..., :-1, :]
     busy = F.pad(across.square(), (0, 1)) + F.pad(down.square(), (0, 0, 0, 1))
     hold = HOLD + BUSY * _mean_around(busy.mean(1, keepdim=True))
-    rest = -hole * _divergence(across - tones.diff(dim=-1), down - tones.diff(dim=-2))
-    way, size = rest, rest.square().sum()
-    error = torch.zeros_like(tones)
-    for _ in range(STEPS):
-        bent = hole * (hold * way - _divergence(way.diff(dim=-1), way.diff(dim=-2)))
-        far = size / (way * bent).sum().clamp(min=1e-20)
-        error, rest = error + far * way, rest - far * bent
-        before, size = size, rest.square().sum()
-        way = rest + size / before.clamp(min=1e-20) * way
+
+    def screened(e: Tensor) -> Tensor:
+        return hole * (hold * e - _divergence(e.diff(dim=-1), e.diff(dim=-2)))
+
+    error = conjugate_gradients(
+        screened,
+        torch.zeros_like(tones),
+        -hole * _divergence(across - tones.diff(dim=-1), down - tones.diff(dim=-2)),
+        STEPS,
+    )
     smooth = hole * _mean_around(error) / _mean_around(hole).clamp(min=1e-6)
     error = smooth.lerp(error, HOLD / hold)
     low, high = tones.amin((-2, -1), keepdim=True), tones.amax((-2, -1), keepdim=True)

@@ -243,9 +243,9 @@ class PatchLevel:
         for band, patches in found:
             at_rim = self.at_rim[band.span].long()
             for kind, ahead in enumerate(AHEAD):
-                told = more_ahead(patches, ahead, self.side) if any(ahead) else patches.clone()
-                told.mul_(self.votes[kind].index_select(0, at_rim))
-                band.within(self.box, sums[kind]).add_(band.laid(told, self.side))
+                told = more_ahead(patches, ahead, self.side) if any(ahead) else patches
+                votes = self.votes[kind].index_select(0, at_rim).mul_(told)
+                band.within(self.box, sums[kind]).add_(band.laid(votes, self.side))
         voted, across, down = sums.div_(self.total_votes.clamp(min=1e-30))  # few at a corner
         # Patches also vote on the known pixels at the rim. Where they are off there, in brightness
         # say, the hole is off likewise: correct it smoothly inwards (Pérez et al. 2003).

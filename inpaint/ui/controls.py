@@ -149,8 +149,9 @@ def new_seed(locked: bool, seed: float | None) -> float | None:
 def kept_seed(kept: Mapping[str, Any]) -> tuple[int, bool]:
     """Return the seed of a project, and whether it was locked; one that is out of range is 0."""
     seed, option = kept.get("seed"), OPTIONS["seed"]
-    usable = isinstance(seed, int) and option.low <= seed <= option.high
-    return int(seed or 0) if usable else 0, kept.get("locked") is True
+    if not isinstance(seed, int) or not option.low <= seed <= option.high:
+        seed = 0
+    return int(seed), kept.get("locked") is True
 
 
 def sampler_defaults(name: str) -> list[float]:

@@ -66,6 +66,7 @@ ROOMS = [
     "threads",
     "metrics",
     "rounding",
+    "solving",
 ]
 """From top to bottom: a room imports only from rooms further down."""
 FILES = sorted(

@@ -19,8 +19,8 @@ def random(channels, height, width, seed=0):
 
 def steps_of(picture):
     """What the pixels to the right and below have more."""
-    zeros = torch.nn.functional.pad
-    return zeros(picture.diff(dim=-1), (0, 1)), zeros(picture.diff(dim=-2), (0, 0, 0, 1))
+    pad = torch.nn.functional.pad
+    return pad(picture.diff(dim=-1), (0, 1)), pad(picture.diff(dim=-2), (0, 0, 0, 1))
 
 
 def hole(height, width, *boxes):
