@@ -29,6 +29,7 @@ from inpaint.ui.words import say
 def wire_results(parts: Parts, device: str) -> None:
     """Let candidates be chosen, compared, merged and gone on with."""
     drawn = [parts.session, parts.canvas]
+    choice = {"trigger_mode": "multiple", **quiet(parts)}  # a quick second one counts
 
     def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
         run = session.visit.shown
@@ -38,9 +39,11 @@ def wire_results(parts: Parts, device: str) -> None:
             taken = review.merge(session, strokes, event.index)
             return {parts.canvas: taken, parts.status: say("merge_taken")}
         run.chosen = event.index
-        return shown(parts, session)
+        seen = shown(parts, session)
+        # Merging that was begun meanwhile has answered already: nothing older may come after that.
+        return nothing(parts) if session.draft is not None else seen
 
-    parts.gallery.select(on_pick, drawn, parts.outputs, **quiet(parts))
+    parts.gallery.select(on_pick, drawn, parts.outputs, **choice)
 
     def on_merge(session: Session, strokes: Any) -> Updates:
         if session.job or session.visit.shown is None:
@@ -77,6 +80,7 @@ def wire_results(parts: Parts, device: str) -> None:
 def wire_history(parts: Parts, device: str) -> None:
     """Let the visitor go back to any result, or forget it."""
     drawn = [parts.session, parts.canvas]
+    choice = {"trigger_mode": "multiple", **quiet(parts)}
 
     def on_history(session: Session, strokes: Strokes | None, event: gr.SelectData) -> Updates:
         runs = session.visit.runs
@@ -102,7 +106,7 @@ def wire_history(parts: Parts, device: str) -> None:
         }
         return together(chosen, back, shown(parts, session))
 
-    parts.history.select(on_history, drawn, parts.outputs, **quiet(parts)).then(
+    parts.history.select(on_history, drawn, parts.outputs, **choice).then(
         **estimating(parts, device)
     )
 
