@@ -19,6 +19,7 @@ from inpaint.pictures import EXTENSIONS, Picture
 from inpaint.ui import studio
 from inpaint.ui.canvas import preview
 from inpaint.ui.layout import Parts
+from inpaint.ui.opening import idle, present
 from inpaint.ui.options import Options
 from inpaint.ui.running import bar, busy, followed, freed
 from inpaint.ui.session import WORK_COPY, Session, drawing_of, sorry
@@ -34,14 +35,20 @@ USED = ("model", "sampler", "steps", "strength", "resample", "jump", "eta", "gro
 
 def wire_clips(parts: Parts, options: Options, line: Line) -> None:
     """Let clips be opened, filled and saved."""
+
+    def on_clip(before: Session | None, path: str, task: str) -> Updates:
+        idle(before)
+        return shown_clip(parts, Path(path), options.max_pixels, task)
+
     parts.open_clip.upload(
-        lambda path, task: shown_clip(parts, Path(path), options.max_pixels, task),
-        [parts.open_clip, parts.task],
+        on_clip,
+        [parts.session, parts.open_clip, parts.task],
         parts.outputs,
         **on_canvas(parts),
     )
 
-    def on_masks(session: Session, paths: list[str]) -> Updates:
+    def on_masks(session: Session | None, paths: list[str]) -> Updates:
+        session = present(session)
         session.clip_masks = together([Path(path) for path in paths])
         return {
             parts.clip_told: say("clip_masked", count=len(paths)),
@@ -169,7 +176,9 @@ def filled(
             **used,
         )
 
-    return (yield from studio.alone(session, line, work))
+    result = yield from studio.alone(session, line, work)
+    session.clip_made = result.path if result else None
+    return result
 
 
 def _folder() -> Path:

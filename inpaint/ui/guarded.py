@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.state_holder import SessionState
 from gradio_client.utils import is_file_obj, traverse
 
 from inpaint.ui.turns import LineFull
@@ -20,10 +25,12 @@ LONGEST = 500
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 log = logging.getLogger(__name__)
+orders: WeakKeyDictionary[SessionState, asyncio.Lock] = WeakKeyDictionary()
+"""One for each tab, held by the event that may change what it works on."""
 
 
 class Guarded(gr.Blocks):
-    """Blocks whose events take uploaded files alone, and fail in one sentence.
+    """Blocks whose events take uploaded files alone, come in order, and fail in one sentence.
 
     Gradio refuses paths from elsewhere too, but downloads public addresses, and lets dictionaries
     pass that do not call themselves files. What is raised in an event it prints with its traceback.
@@ -40,10 +47,30 @@ class Guarded(gr.Blocks):
     async def process_api(self, *arguments: Any, **more: Any) -> dict[str, Any]:
         """Do the work of an event; whatever goes wrong in it is one sentence."""
         try:
-            return await super().process_api(*arguments, **more)
+            async with in_order(more.get("block_fn"), more.get("state")):
+                return await super().process_api(*arguments, **more)
         except Exception as error:
             LocalContext.request.set(more.get("request"))  # Gradio tells it to the handlers alone
             raise gr.Error(sentence(error), print_exception=False) from None
+
+
+@asynccontextmanager
+async def in_order(event: Any, state: SessionState | None) -> AsyncIterator[None]:
+    """Let what changes a tab's session happen one after another, each step of a run by itself.
+
+    What a late answer showed would not be so any more. And what its events use is kept for an hour
+    from the last: to Gradio a tab whose line once broke is closed from then on.
+    """
+    if state is None:
+        yield
+        return
+    for key in list(state.state_data):
+        state[key] = state[key]
+    if not any(isinstance(part, gr.State) for part in getattr(event, "outputs", ())):
+        yield
+        return
+    async with orders.setdefault(state, asyncio.Lock()):
+        yield
 
 
 def sentence(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from inpaint.snap import contours
 from inpaint.ui.canvas import Sheet
 from inpaint.ui.examples import Example
 from inpaint.ui.session import WORK_COPY, Session, card, drawing_of, sheet, sorry
-from inpaint.ui.studio import settings_of
+from inpaint.ui.studio import alone, settings_of
+from inpaint.ui.turns import Line
 from inpaint.ui.uploads import cached
 from inpaint.ui.words import say
 from inpaint.visit import Drawing, Visit
@@ -53,14 +55,25 @@ def is_see_through(picture: Picture) -> bool:
 
 
 def at_rest(session: Session | None) -> Session:
-    """Return a session whose mask may change: nothing runs, and no candidates are merged."""
-    if session is None:
-        raise sorry(say("open_first"))
-    if session.job:
-        raise sorry(say("running"))
+    """Return a session that may change: nothing runs, and no candidates are merged."""
+    session = present(session)
+    idle(session)
     if session.draft is not None:
         raise sorry(say("merging"))
     return session
+
+
+def present(session: Session | None) -> Session:
+    """Return a session that is there: one whose tab is left for long goes."""
+    if session is None:
+        raise sorry(say("open_first"))
+    return session
+
+
+def idle(session: Session | None) -> None:
+    """Refuse what would take a picture from under a run."""
+    if session and session.job:
+        raise sorry(say("running"))
 
 
 def add_to_mask(session: Session, strokes: Strokes | None, found: NDArray[np.bool_]) -> Sheet:
@@ -103,20 +116,25 @@ def with_mask(session: Session | None, strokes: Strokes | None, path: Path) -> S
     return add_to_mask(session, strokes, found)
 
 
-def find(session: Session | None, strokes: Strokes | None, task: str, *controls: Any) -> Sheet:
-    """Add the mask that the task proposes to what is masked, to be corrected."""
+def find(
+    session: Session | None, strokes: Strokes | None, line: Line, task: str, *controls: Any
+) -> Generator[Any, None, Sheet | None]:
+    """Add the mask that the task proposes to what is masked, to be corrected; as `alone`."""
     session = at_rest(session)
-    try:
-        found = inpaint.proposal(session.visit.picture, **settings_of(task, controls))
-    except ValueError as error:
-        raise sorry(str(error)) from None
-    return add_to_mask(session, strokes, found)
+    picture, settings = session.visit.picture, settings_of(task, controls)
+
+    def work(progress: Any) -> NDArray[np.bool_]:
+        mask = inpaint.proposal(picture, **settings)
+        progress(None)  # whoever pressed Stop is heard
+        return mask
+
+    found = yield from alone(session, line, work)
+    return None if found is None else add_to_mask(session, strokes, found)
 
 
 def take_guide(session: Session | None, path: Path, max_pixels: int) -> None:
     """Take a second picture."""
-    if session is None:
-        raise sorry(say("open_first"))
+    session = at_rest(session)
     try:
         session.visit.guide = pictures.read(path, max_pixels=max_pixels)
     except ValueError as error:
@@ -136,7 +154,8 @@ def snapped(session: Session, rough: Strokes, device: str) -> list[Stroke]:
         found = sam.find(np.asarray(seen), marked, device)
     except ValueError as error:  # the weights that the operator named are gone
         raise sorry(str(error)) from None
-    if not (found & ~marked).any():
+    moved_on = session.job or session.draft or session.visit.picture is not picture
+    if moved_on or not (found & ~marked).any():
         return []
     wider, higher = (size / of for size, of in zip(picture.size, seen.size, strict=True))
     erase = rough.strokes[0].erase

@@ -11,6 +11,7 @@ from inpaint.masks import Strokes
 from inpaint.ui import review
 from inpaint.ui.controls import NAMES
 from inpaint.ui.layout import Parts
+from inpaint.ui.opening import at_rest, present
 from inpaint.ui.session import Session, drawing_of, sheet
 from inpaint.ui.showing import (
     SAVE,
@@ -29,9 +30,9 @@ from inpaint.ui.words import say
 def wire_results(parts: Parts, device: str) -> None:
     """Let candidates be chosen, compared, merged and gone on with."""
     drawn = [parts.session, parts.canvas]
-    choice = {"trigger_mode": "multiple", **quiet(parts)}  # a quick second one counts
 
-    def on_pick(session: Session, strokes: Any, event: gr.SelectData) -> Updates:
+    def on_pick(session: Session | None, strokes: Any, event: gr.SelectData) -> Updates:
+        session = present(session)
         run = session.visit.shown
         if session.job or run is None or event.index >= len(run.candidates):
             return nothing(parts)
@@ -39,13 +40,13 @@ def wire_results(parts: Parts, device: str) -> None:
             taken = review.merge(session, strokes, event.index)
             return {parts.canvas: taken, parts.status: say("merge_taken")}
         run.chosen = event.index
-        seen = shown(parts, session)
-        # Merging that was begun meanwhile has answered already: nothing older may come after that.
-        return nothing(parts) if session.draft is not None else seen
+        return shown(parts, session)
 
-    parts.gallery.select(on_pick, drawn, parts.outputs, **choice)
+    # A second choice that comes before the first is answered counts too.
+    parts.gallery.select(on_pick, drawn, parts.outputs, trigger_mode="multiple", **quiet(parts))
 
-    def on_merge(session: Session, strokes: Any) -> Updates:
+    def on_merge(session: Session | None, strokes: Any) -> Updates:
+        session = present(session)
         if session.job or session.visit.shown is None:
             return nothing(parts)
         if session.draft is None:
@@ -62,9 +63,8 @@ def wire_results(parts: Parts, device: str) -> None:
 
     parts.merge.click(on_merge, drawn, parts.outputs, **quiet(parts))
 
-    def on_proceed(session: Session, strokes: Strokes | None) -> Updates:
-        if session.job or session.draft is not None:
-            return nothing(parts)
+    def on_proceed(session: Session | None, strokes: Strokes | None) -> Updates:
+        session = at_rest(session)
         session.visit.leave(drawing_of(session, strokes))
         seen = sheet(session, session.visit.proceed())
         return together(
@@ -80,11 +80,13 @@ def wire_results(parts: Parts, device: str) -> None:
 def wire_history(parts: Parts, device: str) -> None:
     """Let the visitor go back to any result, or forget it."""
     drawn = [parts.session, parts.canvas]
-    choice = {"trigger_mode": "multiple", **quiet(parts)}
 
-    def on_history(session: Session, strokes: Strokes | None, event: gr.SelectData) -> Updates:
+    def on_history(
+        session: Session | None, strokes: Strokes | None, event: gr.SelectData
+    ) -> Updates:
+        session = at_rest(session)
         runs = session.visit.runs
-        if session.job or session.draft is not None or event.index > len(runs):
+        if event.index > len(runs):
             return nothing(parts)
         run = runs[event.index - 1] if event.index else None
         session.visit.leave(drawing_of(session, strokes))
@@ -106,12 +108,13 @@ def wire_history(parts: Parts, device: str) -> None:
         }
         return together(chosen, back, shown(parts, session))
 
-    parts.history.select(on_history, drawn, parts.outputs, **choice).then(
+    parts.history.select(on_history, drawn, parts.outputs, **quiet(parts)).then(
         **estimating(parts, device)
     )
 
-    def on_back(session: Session, strokes: Strokes | None) -> Updates:
+    def on_back(session: Session | None, strokes: Strokes | None) -> Updates:
         """Undo beyond the first stroke: the run is back that made the picture painted on."""
+        session = present(session)
         run = session.visit.origin
         if session.job or session.draft is not None or run is None:
             return nothing(parts)
@@ -124,9 +127,10 @@ def wire_history(parts: Parts, device: str) -> None:
         **estimating(parts, device)
     )
 
-    def on_delete(session: Session) -> Updates:
+    def on_delete(session: Session | None) -> Updates:
+        session = at_rest(session)
         run = session.visit.shown
-        if session.job or session.draft is not None or run is None:
+        if run is None:
             return nothing(parts)
         session.visit.delete(run)
         session.cards.pop(run.number)
@@ -144,12 +148,13 @@ def wire_downloads(parts: Parts) -> None:
             handler,
             inputs,
             parts.file,
+            trigger_mode="multiple",
             show_progress="minimal",
             show_progress_on=parts.status,
             api_visibility="private",
         ).success(None, parts.file, None, js=SAVE, **quiet(parts))
 
-    def on_result(session: Session, with_recipe: bool, *, format: str | None) -> str:
+    def on_result(session: Session | None, with_recipe: bool, *, format: str | None) -> str:
         return review.result_file(session, format, with_recipe)
 
     result = [parts.session, parts.with_recipe]

@@ -15,14 +15,14 @@ from inpaint.masks import Strokes
 from inpaint.settings import Settings
 from inpaint.ui import address, controls, opening
 from inpaint.ui.api import wire_api
-from inpaint.ui.canvas import added, rough_strokes, uploaded_file
+from inpaint.ui.canvas import Sheet, added, rough_strokes, uploaded_file
 from inpaint.ui.clips import is_clip, shown_clip, wire_clips
 from inpaint.ui.examples import examples
 from inpaint.ui.guarded import Guarded
 from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
-from inpaint.ui.running import busy, then_run, wire_running
+from inpaint.ui.running import busy, followed, freed, then_run, wire_running
 from inpaint.ui.session import Session, sorry
 from inpaint.ui.showing import (
     Updates,
@@ -32,6 +32,7 @@ from inpaint.ui.showing import (
     on_canvas,
     opened,
     quiet,
+    shown,
     task_chosen,
     task_parts,
     together,
@@ -91,18 +92,23 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         chosen = {parts.task: name, parts.seed: seed, parts.locked: locked}
         return together(page, chosen, task_chosen(parts, session, name, values))
 
-    def on_upload(task: str, event: gr.EventData) -> Updates:
+    def on_upload(before: Session | None, task: str, event: gr.EventData) -> Updates:
+        opening.idle(before)
         path = uploaded_file(event)
         if is_clip(path):
             return shown_clip(parts, path, options.max_pixels, task)
         return on_open(path, task)
 
-    parts.canvas.upload(on_upload, parts.task, parts.outputs, **on_canvas(parts)).then(
-        **estimating(parts, options.device)
-    )
+    def on_open_project(before: Session | None, path: str, task: str) -> Updates:
+        opening.idle(before)
+        return on_open(Path(path), task)
+
+    parts.canvas.upload(
+        on_upload, [parts.session, parts.task], parts.outputs, **on_canvas(parts)
+    ).then(**estimating(parts, options.device))
     parts.open_project.upload(
-        lambda path, task: on_open(Path(path), task),
-        [parts.open_project, parts.task],
+        on_open_project,
+        [parts.session, parts.open_project, parts.task],
         parts.outputs,
         **on_canvas(parts),
     ).then(**estimating(parts, options.device))
@@ -129,28 +135,30 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         found = opening.snapped(session, rough_strokes(event), options.device)
         return {parts.canvas: gr.update(append=added(*found))}
 
-    parts.canvas.snap(on_snap, parts.session, parts.outputs, **quiet(parts))
+    parts.canvas.snap(on_snap, parts.session, parts.canvas, trigger_mode="multiple", **quiet(parts))
 
     def on_find(
         session: Session | None, strokes: Strokes | None, task: str, *values: Any
     ) -> Iterator[Updates]:
         """Look for damage; nothing is painted meanwhile, which the answer would not know of."""
-        opening.at_rest(session)
-        yield {**busy(parts, True), parts.stop: gr.update(interactive=False)}
-        try:
-            sheet = opening.find(session, strokes, task, *values)
-        except Exception:
-            yield busy(parts, False)
-            raise
-        yield together(busy(parts, False), {parts.canvas: gr.update(value=sheet)})
+
+        def found(sheet: Sheet | str) -> Updates:
+            assert session is not None
+            if isinstance(sheet, str):
+                return together(freed(parts, sheet), shown(parts, session))
+            seen = {parts.canvas: gr.update(value=sheet)}
+            return together(freed(parts, ""), shown(parts, session), seen)
+
+        work = opening.find(session, strokes, line, task, *values)
+        begun = {**busy(parts, True), parts.proceed: gr.update(interactive=False)}
+        yield from followed(work, parts.status, begun, lambda _: nothing(parts), found)
 
     parts.find.click(
         on_find,
         [*drawn, parts.task, *parts.values],
         parts.outputs,
-        api_visibility="private",
-        show_progress="minimal",
-        show_progress_on=parts.status,
+        concurrency_limit=None,
+        **quiet(parts),
     ).then(**estimating(parts, options.device))
 
     def on_guide(path: str, session: Session | None, task: str) -> Updates:
@@ -163,14 +171,15 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 
     def on_guide_remove(session: Session | None, task: str) -> Updates:
         if session:
-            session.visit.guide = None
+            opening.at_rest(session).visit.guide = None
         return guide(parts, session, task)
 
     parts.guide_remove.click(
         on_guide_remove, [parts.session, parts.task], parts.outputs, **quiet(parts)
     ).then(**estimating(parts, options.device))
 
-    def on_example(task: str, event: gr.SelectData) -> Updates:
+    def on_example(before: Session | None, task: str, event: gr.SelectData) -> Updates:
+        opening.idle(before)
         example = examples()[event.index]
         session, drawing = opening.from_example(example)
         page = opened(parts, session, drawing, task)
@@ -181,7 +190,9 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
         return together(page, chosen)
 
     then_run(
-        parts.shelf.select(on_example, parts.task, parts.outputs, **on_canvas(parts)),
+        parts.shelf.select(
+            on_example, [parts.session, parts.task], parts.outputs, **on_canvas(parts)
+        ),
         parts,
         options.device,
         line,

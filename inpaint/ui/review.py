@@ -139,10 +139,10 @@ def own_format(run: Run) -> tuple[str, str]:
     return own, say("around", format=own) if own == "JPEG" else ""
 
 
-def result_file(session: Session, format: str | None, with_recipe: bool) -> str:
+def result_file(session: Session | None, format: str | None, with_recipe: bool) -> str:
     """Write the chosen candidate, marked as partly generated; None for its own format."""
-    shown = session.visit.shown
-    if shown is None:
+    shown = session.visit.shown if session else None
+    if session is None or shown is None:
         raise sorry(say("open_first"))
     candidate = shown.candidates[shown.chosen]
     own = format or pictures.save_format(candidate.original)

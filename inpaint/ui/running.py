@@ -27,8 +27,9 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
     )
     then_run(picking, parts, device, line)
 
-    def on_wider(strokes: Strokes | None, session: Session) -> Iterator[Updates]:
+    def on_wider(strokes: Strokes | None, session: Session | None) -> Iterator[Updates]:
         """Grow the mask by a step that can be undone, and do what is on show again."""
+        session = opening.at_rest(session)
         drawing = opening.widened(session, strokes)
         yield {parts.canvas: gr.update(value=sheet(session, drawing))}
         work = studio.again(drawing.strokes, session, line, device)
@@ -43,7 +44,8 @@ def wire_running(parts: Parts, device: str, line: Line) -> None:
         **quiet(parts),
     )
 
-    def on_more(session: Session) -> Iterator[Updates]:
+    def on_more(session: Session | None) -> Iterator[Updates]:
+        session = opening.at_rest(session)
         seed = int(controls.new_seed(False, None) or 0)
         yield from running(parts, session, studio.more_like(session, line, device, seed))
 
@@ -153,7 +155,8 @@ def freed(parts: Parts, said: str) -> Updates:
 
 def busy(parts: Parts, now: bool) -> Updates:
     """While something runs the page is locked, and no other picture takes its place."""
-    buttons = (parts.merge, parts.open_project, parts.open_clip)
+    opening = (parts.open_project, parts.open_clip)
+    buttons = (parts.merge, *opening, parts.guide, parts.guide_remove)
     return {
         **locked(parts, now),
         parts.canvas: gr.update(busy=now),

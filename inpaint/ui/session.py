@@ -39,8 +39,9 @@ class Session:
         Of each run, by its number, a small JPEG of each candidate.
     views
         The run that is on show, and of it, by name, the JPEGs to be laid over the picture.
-    clip, clip_masks
-        The video whose first frame is painted on, and masks for its frames in place of what is.
+    clip, clip_masks, clip_made
+        The video whose first frame is painted on, masks for its frames in place of what is, and
+        what came of it.
     clip_told
         A sentence about the video.
     draft, parked
@@ -53,6 +54,7 @@ class Session:
     views: tuple[Run, dict[str, bytes]] | None = None
     clip: Path | None = None
     clip_masks: Path | None = None
+    clip_made: Path | None = None
     clip_told: str = ""
     draft: Candidate | None = None
     parked: Drawing | None = None
@@ -62,12 +64,13 @@ class Session:
         keep_files_of(self)
 
     def files(self) -> set[str]:
-        """Return the uploads that it may come back to: a clip, its masks, and what was pasted."""
+        """Return the files that it may come back to: clips, masks, and what was pasted."""
         drawings = [self.parked, *(run.drawing for run in list(self.visit.runs))]
         if self.visit.left:
             drawings.append(self.visit.left[1])
         pasted = {one.path for drawing in drawings if drawing for one in drawing.strokes.pasted}
-        return pasted | {str(path) for path in (self.clip, self.clip_masks) if path}
+        clips = (self.clip, self.clip_masks, self.clip_made)
+        return pasted | {str(path) for path in clips if path}
 
 
 def sorry(sentence: str) -> gr.Error:

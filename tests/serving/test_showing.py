@@ -9,7 +9,7 @@ from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture
 from inpaint.tasks import TASKS
 from inpaint.tools import fuzz
-from inpaint.ui import clips, controls, review, running, showing, studio
+from inpaint.ui import clips, controls, running, showing, studio
 from inpaint.ui.canvas import MaskCanvas
 from inpaint.ui.layout import Parts, make_page
 from inpaint.ui.options import Options
@@ -53,26 +53,6 @@ def test_what_begins_something_rests_while_candidates_are_merged_and_during_a_ru
     changing = {parts.find, parts.see_through}
     for updates in (showing.merging(parts, True), running.busy(parts, True)):
         assert beginning | changing <= locks(updates)
-
-
-def test_a_choice_that_is_answered_after_merging_began_changes_nothing(session, monkeypatch):
-    events = {event.name: event.fn for event in create_demo(Options()).fns.values()}
-    strokes = Strokes((44, 40), (Stroke("brush", 3, ((10, 10),)),))
-    made = edit(session.visit.picture, strokes, steps=1, candidates=2, device="cpu")
-    run = session.visit.add(made, Drawing(strokes), session.visit.picture, "Done.")
-    session.cards[run.number] = [review.card(one.picture()) for one in run.candidates]
-    second = gr.SelectData(None, {"index": 1, "value": None})
-    assert "gallery" in {part.elem_id for part in events["on_pick"](session, strokes, second)}
-    compare = review.comparison
-
-    def meanwhile(*arguments):
-        events["on_merge"](session, strokes)
-        return compare(*arguments)
-
-    monkeypatch.setattr(review, "comparison", meanwhile)
-    answer = events["on_pick"](session, strokes, second)
-    assert session.draft is run.candidates[1]
-    assert [part.elem_id for part in answer] == ["status"]
 
 
 def test_nothing_is_painted_while_damage_is_looked_for(session):
@@ -119,10 +99,8 @@ def test_a_project_brings_the_settings_that_it_was_saved_with(session, unlike, f
     session.visit.controls |= unlike
     path = tmp_path / "work.zip"
     path.write_bytes(project.save(session.visit, None))
-    (opened,) = (
-        e for e in demo.fns.values() if [i.elem_id for i in e.inputs][:1] == ["open-project"]
-    )
-    page = {part.elem_id: change for part, change in opened.fn(str(path), "fill").items()}
+    answer = events["on_open_project"].fn(session, str(path), "fill")
+    page = {part.elem_id: change for part, change in answer.items()}
     assert page["task"] == "replace"
     assert (page["seed"], page["lock"]) == (found.get("seed", 5), found.get("locked", True))
     for name in {"model", "steps", "at", "candidates"} - unlike.keys():
