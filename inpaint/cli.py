@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -41,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; bad input ends in one sentence on standard error and exit status 2.
 
     One whose reader is gone, as behind `| head`, ends silently with the status of other programs;
-    one whose output has no room, in a sentence.
+    one whose output has no room, in a sentence. Letters that the output lacks are spelled out.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does by itself
     status = 0
     try:
         try:
