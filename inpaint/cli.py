@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -41,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; bad input ends in one sentence on standard error and exit status 2.
 
     One whose reader is gone, as behind `| head`, ends silently with the status of other programs;
-    one whose output has no room, in a sentence.
+    one whose output has no room, in a sentence. Letters that the output lacks are spelled out.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does by itself
     status = 0
     try:
         try:
@@ -302,9 +305,7 @@ def _edit(options: argparse.Namespace) -> int:
     from inpaint import pictures
 
     for path in filter(None, (options.output, options.mask_out, options.diversity_out)):
-        pictures.format_of(path)
-        if not path.parent.is_dir():
-            raise ValueError(f"There is no folder '{path.parent}' to write to; make it first.")
+        _check_path(path)
     _check_apart(options, settings.get("candidates", 1))
     if options.diversity_out and pictures.format_of(options.diversity_out) not in ("PNG", "TIFF"):
         raise ValueError("Where candidates disagree is saved in 16 bits: as PNG or TIFF.")
@@ -361,6 +362,15 @@ def _edit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_path(path: Path) -> None:
+    """Refuse a name that no picture can be written under."""
+    from inpaint import pictures
+
+    pictures.format_of(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder '{path.parent}' to write to; make it first.")
+
+
 def _check_apart(options: argparse.Namespace, candidates: int) -> None:
     """Refuse names under which a result would overwrite another, or what it is made of.
 
@@ -390,10 +400,14 @@ def _say_download(settings: dict[str, Any]) -> None:
 
 def _replay(options: argparse.Namespace) -> int:
     from inpaint import pictures
-    from inpaint.replaying import replay
+    from inpaint.replaying import replay, source_of
 
-    # Or be told before the work.
-    format = pictures.format_of(options.output) if options.output else None
+    if out := options.output:  # checked before the work
+        _check_path(out)
+        other = out.is_file() and out.resolve() != options.result.resolve()
+        if other and (what := source_of(options.result, out)):
+            name = options.result.name
+            raise ValueError(f"'{out}' is the {what} that {name} was made of; choose another name.")
     before = options.result.read_bytes() if options.result.is_file() else b""
     bar = _Bar()
     result = replay(
@@ -403,17 +417,17 @@ def _replay(options: argparse.Namespace) -> int:
         guide=options.guide,
         device=options.device,
         progress=lambda moment: bar.show(moment.number, moment.total, moment.stage),
-        format=format,
+        format=pictures.format_of(out) if out else None,
     )
     bar.clear()
-    if options.output:
-        result.save(options.output)
+    if out:
+        result.save(out)
     made = result.candidates[0].encode(pictures.format_of(options.result))
     if same := made == before:
         print(f"{options.result}: made again, the same to the byte")
     else:
         print(f"{options.result}: made again, with other bytes", file=sys.stderr)
-    return 0 if same or options.output else 1
+    return 0 if same or out else 1
 
 
 def _batch(options: argparse.Namespace) -> int:

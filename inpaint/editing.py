@@ -119,15 +119,14 @@ def edit(
     if not work.stopped:
         filling_seconds = time.perf_counter() - work.began
         _learn_speed(wanted, work.device.name, work.arithmetic * len(made), filling_seconds)
-    second = request.guide.pixels if request.guide else None
     story = recipe(
         wanted,
-        original.pixels,
+        original,
         request.painted,
         work.digest,
         work.revision,
         work.dtype,
-        second,
+        request.guide,
         given=mask is not None,
     )
     candidates = [

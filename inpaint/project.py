@@ -1,9 +1,10 @@
 """Project files: a visit as a ZIP, to be opened again later or elsewhere.
 
 The ZIP holds the opened file as it was, the files of what was pasted, second pictures,
-`project.json`, and for every picture that came of it what differs from the original: one bit a
-pixel, and the values of those pixels. Every entry is read by a name that is known beforehand, and
-only after its size was found to be what the JSON makes it, or within the limits.
+`project.json`, and for every picture that came of it what differs from the original: a box, one bit
+for each pixel in it, the values of the pixels that are marked, and alpha if it is another. Every
+entry is read by a name that is known beforehand or can do no harm, and only after its size was
+found to be what the JSON makes it, or within the limits, which hold for what is saved, too.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from inpaint.regions import Region, cut
 from inpaint.results import Candidate, Patch
 from inpaint.visit import MAX_RUNS, Drawing, Run, Visit
 
-VERSION = 2  # 1 left out what was pasted, which its programs cannot open
+VERSION = 3  # 2 kept all bits and all of alpha; 1 left out what was pasted
 MAX_STORY = 32 << 20  # bytes of project.json
 MAX_EXIF = 8 << 20  # of a result
-MAX_PICTURES = 600
+MAX_PICTURES, MAX_CANDIDATES = 600, 64  # in all, and of a run
 MAX_BYTES = 4 << 30  # unpacked, in all
 ROOM = 256 << 20  # unpacked bytes that any project may have,
 RATIO = 20  # and more for each packed one
@@ -46,15 +47,22 @@ Keep = Callable[[bytes, str], str]
 
 
 class ProjectError(ValueError):
-    """A project file cannot be opened; the message is a sentence."""
+    """A project file cannot be opened, or made; the message is a sentence."""
 
 
 def save(visit: Visit, drawing: Drawing | None) -> bytes:
-    """Pack a visit and the mask that is being painted."""
+    """Pack a visit and the mask that is being painted.
+
+    Raises
+    ------
+    ProjectError
+        If it is larger than what can be opened again.
+    """
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=4) as archive:
+    with zipfile.ZipFile(out, "w", compresslevel=4) as archive:
         packer = _Packer(archive, visit.original)
-        story = {
+        packer.put(ORIGINAL, visit.source or pictures.encode(visit.original))
+        story: dict[str, Any] = {
             "inpaint_project": VERSION,
             "name": visit.name,
             "picture": packer.picture(visit.picture),
@@ -88,9 +96,8 @@ def save(visit: Visit, drawing: Drawing | None) -> bytes:
             ],
         }
         story["pictures"] = packer.pictures
-        original = visit.source or pictures.encode(visit.original)
-        archive.writestr(ORIGINAL, original, zipfile.ZIP_STORED)
-        archive.writestr(STORY, json.dumps(story))
+        _check(story)
+        packer.put(STORY, json.dumps(story).encode(), at_most=MAX_STORY)
     return out.getvalue()
 
 
@@ -128,11 +135,22 @@ class _Packer:
 
     def __init__(self, archive: zipfile.ZipFile, original: Picture) -> None:
         self.archive, self.original = archive, original
+        self.room, self.spare = MAX_BYTES, ROOM  # bytes left: in all, and to unpack to
         self.pictures: list[dict[str, Any]] = []
-        self._known: dict[bytes, int | None] = {}
-        self._masks: dict[bytes, str] = {}
+        self._known: dict[Any, int | None] = {}
+        alpha = original.alpha
+        self._planes = {} if alpha is None else {_digest(alpha): ORIGINAL}
         self._guides: dict[int, str] = {}
         self._pasted: dict[str, str] = {}
+
+    def put(self, name: str, data: bytes, *, at_most: int = pictures.MAX_BYTES) -> None:
+        """Add an entry; packed, unless it might then unpack to more than is opened."""
+        self.room -= len(data)
+        if len(data) > at_most or self.room < 0:
+            raise ProjectError("This is too large for a project; delete some of its runs first.")
+        kind = zipfile.ZIP_DEFLATED if len(data) <= self.spare else zipfile.ZIP_STORED
+        self.archive.writestr(name, data, kind)
+        self.spare += RATIO * self.archive.getinfo(name).compress_size - len(data)
 
     def picture(self, picture: Picture) -> int | None:
         """Return a picture's number; None for the original."""
@@ -146,25 +164,15 @@ class _Packer:
         return self._known[key]
 
     def mask(self, mask: Mask | None) -> str | None:
-        """Return the name of a mask's bits; those that runs share are written once."""
-        if mask is None:
-            return None
-        bits = np.packbits(mask).tobytes()
-        key = hashlib.sha256(repr(mask.shape).encode() + bits).digest()
-        if key not in self._masks:
-            self._masks[key] = f"mask-{len(self._masks)}"
-            self.archive.writestr(self._masks[key], bits)
-        return self._masks[key]
+        """Return the name of a mask's bits."""
+        return None if mask is None else self._plane(np.packbits(mask))
 
     def drawing(self, drawing: Drawing | None) -> dict[str, Any] | None:
         if drawing is None:
             return None
         (width, height), strokes = drawing.strokes.size, drawing.strokes
         own = Strokes(strokes.size, tuple(filter(None, map(self._with_file, strokes.strokes))))
-        base = None
-        if drawing.base is not None:
-            base = f"base-{len(self.archive.namelist())}"
-            self.archive.writestr(base, np.packbits(drawing.base).tobytes())
+        base = self.mask(drawing.base)
         return {"width": width, "height": height, "strokes": own.plain(), "base": base}
 
     def left(self, left: tuple[Picture, Drawing] | None) -> dict[str, Any] | None:
@@ -176,7 +184,7 @@ class _Packer:
             return None
         if id(guide) not in self._guides:
             name = self._guides[id(guide)] = f"guide-{len(self._guides)}"
-            self.archive.writestr(name, pictures.encode(guide, "TIFF"))  # takes any, to the byte
+            self.put(name, pictures.encode(guide, "TIFF"))  # takes any, to the byte
         return self._guides[id(guide)]
 
     def _with_file(self, stroke: Stroke) -> Stroke | None:
@@ -189,31 +197,36 @@ class _Packer:
             except OSError:
                 return None
             name = self._pasted[stroke.path] = f"pasted-{len(self._pasted)}"
-            self.archive.writestr(name, data, zipfile.ZIP_STORED)
+            self.put(name, data)
         return replace(stroke, path=self._pasted[stroke.path])
+
+    def _plane(self, plane: NDArray[Any]) -> str:
+        """Return the name of a plane; one that runs share, or the original has, is written once."""
+        key = _digest(plane)
+        if key not in self._planes:
+            self._planes[key] = f"plane-{len(self._planes)}"
+            self.put(self._planes[key], _little(plane))
+        return self._planes[key]
 
     def _write(self, picture: Picture) -> int:
         number, original = len(self.pictures), self.original
-        alike = picture.pixels.shape == original.pixels.shape
-        if alike and picture.pixels.dtype == original.pixels.dtype:
+        differs = np.ones(picture.pixels.shape[:2], bool)
+        if _kind(picture) == _kind(original):
             differs = (picture.pixels != original.pixels).any(axis=2)
-        else:
-            differs = np.ones(picture.pixels.shape[:2], bool)
-        self.archive.writestr(f"{number}-where", np.packbits(differs).tobytes())
-        self.archive.writestr(f"{number}-pixels", _little(picture.pixels[differs]))
-        if picture.alpha is not None:
-            self.archive.writestr(f"{number}-alpha", _little(picture.alpha))
+        box = masks.bounding_box(differs) or (0, 0, 0, 0)
+        self.put(f"{number}-where", np.packbits(Region(box, box).crop_array(differs)).tobytes())
+        self.put(f"{number}-pixels", _little(picture.pixels[differs]))
         own = picture.exif != original.exif  # a georeference moves with the canvas
         if own:
-            self.archive.writestr(f"{number}-exif", picture.exif or b"")
+            self.put(f"{number}-exif", picture.exif or b"", at_most=MAX_EXIF)
         self.pictures.append(
             {
                 "width": picture.size[0],
                 "height": picture.size[1],
                 "channels": picture.pixels.shape[2],
                 "bits": 8 * picture.pixels.itemsize,
-                "count": int(differs.sum()),
-                "alpha": picture.alpha is not None,
+                "box": box,
+                "alpha": None if picture.alpha is None else self._plane(picture.alpha),
                 "exif": own,
             }
         )
@@ -233,14 +246,14 @@ class _Unpacker:
             raise ProjectError("This ZIP file is no project of this program.")
         if story["inpaint_project"] not in range(1, VERSION + 1):
             raise ProjectError("This project is of a newer version; update the program first.")
-        if len(story["runs"]) > MAX_RUNS or len(story["pictures"]) > MAX_PICTURES:
-            raise ProjectError("This project holds more runs than can be opened.")
+        _check(story)
         self.story: dict[str, Any] = story
         self.source = self._read(ORIGINAL, at_most=pictures.MAX_BYTES)
         self.original = pictures.read(self.source, max_pixels=max_pixels)
         self._candidates: dict[int, Candidate] = {}
         self._whole: dict[int, Picture] = {}
         self._masks: dict[tuple[str, tuple[int, int]], Mask] = {}
+        self._alphas: dict[tuple[str, tuple[int, ...], np.dtype[Any]], NDArray[Any]] = {}
         self._guides: dict[str, Picture] = {}
         self._pasted: dict[str, str] = {}
 
@@ -270,7 +283,7 @@ class _Unpacker:
         return visit, drawing
 
     def _run(self, item: dict[str, Any]) -> Run:
-        if not 1 <= len(item["candidates"]) == len(item["seams"]) <= 64:
+        if not 1 <= len(item["candidates"]) == len(item["seams"]):
             raise ProjectError("This project is damaged.")
         before = self._picture(item["before"])
         candidates = self._results(item["candidates"], before, item.get("touched"))
@@ -334,27 +347,37 @@ class _Unpacker:
         about = self.story["pictures"][_index(number, len(self.story["pictures"]))]
         size = (int(about["width"]), int(about["height"]))
         pictures.check_size(size, self.max_pixels)
-        channels, bits, count = (int(about[key]) for key in ("channels", "bits", "count"))
-        own = self.original
+        channels, bits, own = int(about["channels"]), int(about["bits"]), self.original
         known = (own.pixels.shape[2],) if own.bands else (1, 3, 4)
-        if channels not in known or bits not in (8, 16) or not 0 <= count <= size[0] * size[1]:
+        if channels not in known or bits not in (8, 16):
             raise ProjectError("This project is damaged: a result's kind is unknown.")
+        dtype, shape = np.dtype(f"u{bits // 8}"), (size[1], size[0], channels)
+        alike = _kind(own) == (shape, dtype)
+        below = own.pixels if alike else np.zeros(shape, dtype)
+        box = about.get("box") if alike else None  # of another kind, and before version 3, all
+        x0, y0, x1, y1 = (int(edge) for edge in box or (0, 0, *size))
+        if not (0 <= x0 <= x1 <= size[0] and 0 <= y0 <= y1 <= size[1]):
+            raise ProjectError("This project is damaged: a result lies outside its picture.")
+        where = self._bits(f"{number}-where", (x1 - x0, y1 - y0))
+        pixels = below[y0:y1, x0:x1].copy()
+        pixels[where] = self._array(f"{number}-pixels", (int(where.sum()), channels), dtype)
         if channels != own.pixels.shape[2]:
             own = own.in_rgb()  # the original's profile is not one of this result
-        where = self._bits(f"{number}-where", size)
-        if where.sum() != count:
-            raise ProjectError("This project is damaged: a result is cut short.")
-        dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-        shape = (size[1], size[0], channels)
-        same = shape == own.pixels.shape and dtype == own.pixels.dtype
-        below = own.pixels if same else np.zeros(shape, dtype)
-        values = self._array(f"{number}-pixels", (count, channels), dtype)
-        alpha = self._array(f"{number}-alpha", shape[:2], dtype) if about["alpha"] else None
+        alpha = self._alpha(number, about["alpha"], shape[:2], dtype)
         exif = self._exif(number) if about.get("exif") else own.exif
         original = replace(own, pixels=below, alpha=alpha, exif=exif)
-        pixels = below.copy()
-        pixels[where] = values
-        return Candidate(original, _patches(where, pixels), {})
+        return Candidate(original, _patches(where, pixels, (x0, y0)), {})
+
+    def _alpha(
+        self, number: int, name: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> NDArray[Any] | None:
+        """Return a plane that results may share; before version 3 each had its own."""
+        if not name or name == ORIGINAL:
+            return self.original.alpha if name else None
+        key = f"{number}-alpha" if name is True else str(name), shape, dtype
+        if key not in self._alphas:
+            self._alphas[key] = self._array(*key)
+        return self._alphas[key]
 
     def _exif(self, number: int) -> bytes | None:
         block = self._read(f"{number}-exif", at_most=MAX_EXIF)
@@ -368,7 +391,7 @@ class _Unpacker:
         strokes = Strokes.parse(item)
         if strokes.size != picture.size:
             raise ProjectError("This project is damaged: a mask belongs to another picture.")
-        base = None if item["base"] is None else self._bits(str(item["base"]), picture.size)
+        base = self._mask(item["base"], picture)
         kept = tuple(filter(None, map(self._with_path, strokes.strokes)))
         return Drawing(Strokes(strokes.size, kept), base)
 
@@ -437,13 +460,26 @@ class _Unpacker:
         return data
 
 
-def _fingerprint(picture: Picture) -> bytes:
-    found = hashlib.sha256(repr((picture.pixels.shape, picture.pixels.dtype)).encode())
-    found.update(np.ascontiguousarray(picture.pixels).data)
-    if picture.alpha is not None:
-        found.update(np.ascontiguousarray(picture.alpha).data)
-    found.update(picture.exif or b"")
+def _check(story: dict[str, Any]) -> None:
+    """Refuse more than can be opened; called by what saves, too."""
+    runs, results = story["runs"], len(story["pictures"])
+    most = max((len(run["candidates"]) for run in runs), default=0)
+    if len(runs) > MAX_RUNS or results > MAX_PICTURES or most > MAX_CANDIDATES:
+        raise ProjectError(
+            f"A project holds at most {MAX_RUNS} runs and {MAX_PICTURES} results, of which "
+            f"{MAX_CANDIDATES} are of one run."
+        )
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    found = hashlib.sha256(repr((array.shape, array.dtype)).encode())
+    found.update(np.ascontiguousarray(array).data)
     return found.digest()
+
+
+def _fingerprint(picture: Picture) -> Any:
+    alpha = None if picture.alpha is None else _digest(picture.alpha)
+    return _digest(picture.pixels), alpha, picture.exif
 
 
 def _kind(picture: Picture) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -472,15 +508,22 @@ def _same(alpha: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
     return np.array_equal(alpha, other)
 
 
-def _patches(where: Mask, pixels: NDArray[Any]) -> tuple[Patch, ...]:
-    """Cut what is marked out of (H, W, C) pixels, in parts, and leave the rest of them behind."""
-    found = []
+def _patches(
+    where: Mask, pixels: NDArray[Any], corner: tuple[int, int] = (0, 0)
+) -> tuple[Patch, ...]:
+    """Cut what is marked out of (H, W, C) pixels, in parts, and leave the rest of them behind.
+
+    `corner` is where they lie in the whole picture: x, y.
+    """
+    found, (x, y) = [], corner
     box = masks.bounding_box(where)
     for part in cut(box, TILE) if box else ():
-        region = Region(part, part)
-        share = region.crop_array(where).astype(np.float32)
+        share = Region(part, part).crop_array(where).astype(np.float32)
         if share.any():
-            found.append(Patch(region, region.crop_array(pixels).astype(np.float32), share))
+            own = Region(part, part).crop_array(pixels).astype(np.float32)
+            x0, y0, x1, y1 = part
+            place = (x0 + x, y0 + y, x1 + x, y1 + y)
+            found.append(Patch(Region(place, place), own, share))
     return tuple(found)
 
 

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 import inpaint
+from inpaint.pictures import Picture
 from inpaint.settings import Settings
 
 
 def recipe(
     settings: Settings,
-    pixels: np.ndarray,
+    picture: Picture,
     mask: np.ndarray | None,
     model_digest: str,
     model_revision: str = "",
     dtype: str = "",
-    guide: np.ndarray | None = None,
+    guide: Picture | None = None,
     given: bool = True,
 ) -> dict[str, Any]:
     """Describe an edit.
@@ -29,16 +30,17 @@ def recipe(
     ----------
     settings : Settings
         How it was made.
-    pixels, mask : array
-        The picture before the edit and the mask as painted, before it was widened; None if the
-        task does without.
+    picture : Picture
+        As it was before the edit.
+    mask : array or None
+        As painted, before it was widened; None if the task does without.
     model_digest : str
         SHA-256 of the model's weights, or "" for a model without any.
     model_revision : str
         Commit of the model on the hub, or "" for a model from elsewhere.
     dtype : str
         What a network over pixels computed in, or "" for another model.
-    guide : array or None
+    guide : Picture or None
         The second picture, where there was one.
     given : bool
         Whether the mask was given, and did not follow from the picture.
@@ -54,11 +56,11 @@ def recipe(
         "model_sha256": model_digest,
         "model_revision": model_revision,
         "dtype": dtype,
-        "picture_sha256": digest(pixels),
+        **digests("picture", picture),
         "mask": None if mask is None or not given else packed_mask(mask),
         "mask_sha256": "" if mask is None else digest(np.packbits(mask)),
-        "guide_sha256": "" if guide is None else digest(guide),
-        "size": [int(pixels.shape[1]), int(pixels.shape[0])],
+        **digests("guide", guide),
+        "size": list(picture.size),
     }
 
 
@@ -89,3 +91,10 @@ def unpacked_mask(text: str, size: tuple[int, int] | list[int]) -> np.ndarray:
 def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def digests(what: str, picture: Picture | None) -> dict[str, str]:
+    """Name the digests of a picture and of its alpha as recipes do; "" for what is not there."""
+    pixels, alpha = (picture.pixels, picture.alpha) if picture else (None, None)
+    parts = {f"{what}_sha256": pixels, f"{what}_alpha_sha256": alpha}
+    return {name: "" if part is None else digest(part) for name, part in parts.items()}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ import numpy as np
 
 from inpaint import devices, masks, pictures
 from inpaint.editing import Progress, edit
-from inpaint.pictures import Picture, PictureError
-from inpaint.recipes import digest, unpacked_mask
+from inpaint.pictures import PictureError
+from inpaint.recipes import digest, digests, unpacked_mask
 from inpaint.results import Result
 from inpaint.settings import Settings
 
+SOURCES = ("picture", "mask", "guide")
+"""What a result is made of."""
 MOST_FILES = 200
 """How many pictures beside a result are tried as its original."""
 
@@ -60,24 +61,19 @@ def replay(
         )
     settings = Settings.of(**recipe["settings"])
     found: dict[str, Any] = {"picture": picture, "guide": guide, "mask": mask}
-
-    def same(what: str, source: Any) -> bool:
-        wanted: str = recipe[f"{what}_sha256"]
-        return _digest(what, source, recipe["size"]) == wanted
-
     if mask is None and recipe.get("mask"):
         found["mask"] = unpacked_mask(recipe["mask"], recipe["size"])
-    for what in ("picture", "mask", "guide"):
+    for what in SOURCES:
         if not recipe[f"{what}_sha256"] or (what == "mask" and recipe.get("mask") is None):
             found[what] = None  # it was made without
             continue
         if found[what] is None:
-            found[what] = _searched(path, partial(same, what))
+            found[what] = _searched(path, recipe, what)
         if found[what] is None:
             raise ValueError(
                 f"The {what} that {path.name} was made of is not beside it; name it with --{what}."
             )
-        if not same(what, found[what]):
+        if not _fits(recipe, what, found[what]):
             raise ValueError(f"This is not the {what} that {path.name} was made of.")
     return edit(
         found["picture"],
@@ -88,6 +84,18 @@ def replay(
         format=format,
         **settings.as_dict(),
     )
+
+
+def source_of(path: str | Path, file: str | Path) -> str | None:
+    """Return which of its `SOURCES` a saved result was made of a file holds; None for another."""
+    recipe = recipe_of(path)
+    for what in SOURCES:
+        try:
+            if recipe[f"{what}_sha256"] and _fits(recipe, what, file):
+                return what
+        except PictureError:
+            continue
+    return None
 
 
 def recipe_of(path: str | Path) -> dict[str, Any]:
@@ -106,17 +114,20 @@ def recipe_of(path: str | Path) -> dict[str, Any]:
     return recipe
 
 
-def _digest(what: str, source: Any, size: list[int]) -> str:
+def _fits(recipe: dict[str, Any], what: str, source: Any) -> bool:
+    """Whether a recipe knows a source by its digests; older recipes have none of alpha."""
     if what == "mask":
-        return digest(np.packbits(masks.read(source, (size[0], size[1]))))
-    read: Picture = pictures.read(source)
-    return digest(read.pixels)
+        width, height = recipe["size"]
+        found = {"mask_sha256": digest(np.packbits(masks.read(source, (width, height))))}
+    else:
+        found = digests(what, pictures.read(source))
+    return all(recipe.get(name, one) == one for name, one in found.items())
 
 
-def _searched(path: Path, fits: Callable[[Any], bool]) -> Path | None:
+def _searched(path: Path, recipe: dict[str, Any], what: str) -> Path | None:
     for file in _beside(path):
         try:
-            if fits(file):
+            if _fits(recipe, what, file):
                 return file
         except PictureError:
             continue
@@ -124,6 +135,12 @@ def _searched(path: Path, fits: Callable[[Any], bool]) -> Path | None:
 
 
 def _beside(path: Path) -> Iterator[Path]:
-    files = (file for file in sorted(path.parent.iterdir()) if file != path and file.is_file())
+    """Give the pictures in a result's folder, those of its own kind first."""
+    files = [file for file in path.parent.iterdir() if file != path and file.is_file()]
     known = [file for file in files if file.suffix.lower() in pictures.EXTENSIONS]
+    known.sort(key=lambda file: (_format(file) != _format(path), file))
     yield from known[:MOST_FILES]
+
+
+def _format(path: Path) -> str | None:
+    return pictures.EXTENSIONS.get(path.suffix.lower())

@@ -26,6 +26,8 @@ from inpaint.pictures.provenance import mark_alone
 
 _LONGEST = {"JPEG": 65500, "WEBP": 16383}
 """Longest side in pixels that the encoders of a format take."""
+_LETTERS = 60
+"""Of a file's name that its part keeps: with the rest at most 255 bytes, at 4 a letter."""
 _SEGMENT = 65533
 """Bytes that a segment of a JPEG has room for."""
 DIGITS = "the last digits of every pixel"
@@ -275,6 +277,11 @@ def write(
     return path
 
 
+def part_of(path: Path) -> Path:
+    """Name a file beside another that is to become it; never too long where that is not."""
+    return path.with_name(f".{path.name[:_LETTERS]}.{secrets.token_hex(4)}.part")
+
+
 def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Give a file its content and its name at once, whole or not at all.
 
@@ -287,7 +294,7 @@ def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
         The disk refuses; nothing is left behind then.
     """
     path = path.resolve()
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = part_of(path)
     try:
         with part.open("xb") as file:
             _claimed(file)
@@ -305,7 +312,7 @@ def put(path: Path, data: bytes, *, lasting: bool = True) -> None:
 
 def tidy(path: Path) -> None:
     """Remove what killed processes left of a file that `put` wrote; others may be writing it."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for part in path.parent.glob(f".{glob.escape(path.name[:_LETTERS])}.*.part"):
         with contextlib.suppress(OSError):
             with part.open("r+b") as file:
                 left = _claimed(file)

@@ -192,5 +192,8 @@ def project_file(session: Session | None, strokes: Strokes | None) -> str:
     """Write the visit as a project."""
     if session is None:
         raise sorry(say("open_first"))
-    data = project.save(session.visit, drawing_of(session, strokes))
+    try:
+        data = project.save(session.visit, drawing_of(session, strokes))
+    except ValueError as error:
+        raise sorry(str(error)) from None
     return cached(data, f"{session.visit.name}-project.zip")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -176,7 +175,7 @@ class VideoWriter:
         self.clip, self.out = clip, out
         self._notes: list[str] = []
         self.lengths: dict[int, int] = {}
-        self.part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+        self.part = pictures.part_of(out)
         kind = CONTAINERS[suffix]
         name, options = self._encoder(kind, lossless)
         try:

@@ -363,6 +363,22 @@ def test_output_without_room_is_one_sentence(unbuffered):
     assert done.stderr.startswith("inpaint: [Errno 28]") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["fill in.png --mask mask.png -o 日本.png", "batch in -o out"])
+def test_a_name_that_the_output_cannot_spell_stops_nothing(command):
+    Path("in").mkdir()
+    for name in ("a", "b日本", "c"):
+        shutil.copy("in.png", f"in/{name}.png")
+        shutil.copy("mask.png", f"in/{name}-mask.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "inpaint", *command.split(), "--device", "cpu", "--steps", "1"],
+        capture_output=True,
+        env={**ENVIRONMENT, "PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u65e5\u672c.png: 0 of" in done.stdout
+    assert len(list(Path("out").glob("*"))) == 3 or Path("日本.png").exists()
+
+
 @pytest.mark.parametrize("options", [{"out": "mask.png"}, {"out": "sub/../mask.png"}])
 def test_a_result_never_goes_over_its_mask(options, capsys):
     Path("sub").mkdir()

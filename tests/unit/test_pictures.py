@@ -531,6 +531,16 @@ def test_write_replaces_a_file_at_once(tmp_path):
     assert other.read_bytes() == b"old"  # the old file was never written into
 
 
+@pytest.mark.parametrize("letter, count", [("a", 251), ("日", 83), ("🖌", 62)])
+def test_the_longest_names_are_written(letter, count, tmp_path):
+    name, picture = f"{letter * count}.png", pictures.read(np.zeros((2, 2, 3), np.uint8))
+    assert len(name.encode()) > 250 and pictures.write(picture, tmp_path / name).exists()
+    left = pictures.part_of(tmp_path / name)
+    left.touch()
+    pictures.tidy(tmp_path / name)
+    assert not left.exists()
+
+
 def test_a_file_keeps_its_permissions_and_a_link_leads_on(tmp_path):
     path, link = tmp_path / "a.png", tmp_path / "link.png"
     path.write_bytes(b"old")

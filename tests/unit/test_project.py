@@ -10,8 +10,10 @@ from inpaint import pictures, project, reviewing
 from inpaint.editing import edit
 from inpaint.masks import Strokes
 from inpaint.project import ProjectError, open_project, save
+from inpaint.regions import Region
+from inpaint.results import Candidate, Patch
 from inpaint.tools import fuzz
-from inpaint.visit import Drawing, Visit
+from inpaint.visit import Drawing, Run, Visit
 
 STROKE = {"tool": "brush", "radius": 7, "points": [[20, 24], [34, 26]], "erase": False}
 
@@ -222,6 +224,97 @@ def test_an_older_project_marks_what_differs():
     assert np.array_equal(again.invented, first.invented())
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_project_of_version_2_is_opened(alpha):
+    """Its results have the bits of the whole picture, and alpha of all of it."""
+    picture = random_picture(alpha=alpha)
+    packed = save(visit_of(picture, candidates=2), None)
+    again, older = (open_project(one)[0] for one in (packed, as_version_2(packed, picture)))
+    for new, old in zip(again.runs, older.runs, strict=True):
+        for a, b in zip(new.candidates, old.candidates, strict=True):
+            assert (a.picture().pixels != picture.pixels).any()
+            assert np.array_equal(a.picture().pixels, b.picture().pixels)
+            assert np.array_equal(a.picture().alpha, b.picture().alpha)
+
+
+def as_version_2(packed, picture):
+    out, (height, width) = io.BytesIO(), picture.pixels.shape[:2]
+    with zipfile.ZipFile(io.BytesIO(packed)) as old, zipfile.ZipFile(out, "w") as new:
+        files = {name: old.read(name) for name in old.namelist()}
+        story = json.loads(files["project.json"])
+        for number, about in enumerate(story["pictures"]):
+            x0, y0, x1, y1 = about.pop("box")
+            bits = np.unpackbits(np.frombuffer(files[f"{number}-where"], np.uint8))
+            where = np.zeros((height, width), bool)
+            where[y0:y1, x0:x1] = bits[: (y1 - y0) * (x1 - x0)].reshape(y1 - y0, x1 - x0)
+            files[f"{number}-where"] = np.packbits(where).tobytes()
+            if about["alpha"]:
+                alpha = files.get(about["alpha"], picture.alpha.tobytes())
+                files[f"{number}-alpha"], about["alpha"] = alpha, True
+        files["project.json"] = json.dumps(story | {"inpaint_project": 2}).encode()
+        for name, data in files.items():
+            new.writestr(name, data)
+    return out.getvalue()
+
+
+def flat_visit():
+    """Three runs of four candidates on a picture that packs to next to nothing."""
+    plain = np.full((600, 600, 3), 90, np.uint8)
+    original = pictures.Picture(plain, np.full((600, 600), 255, np.uint8))
+    visit = Visit.begin("flat", pictures.encode(original), original)
+    box, share = (300, 300, 320, 320), np.ones((20, 20), np.float32)
+    for number in (1, 2, 3):
+        colours = [np.full((20, 20, 3), 10 * number + k, np.float32) for k in range(4)]
+        made = [
+            Candidate(original, (Patch(Region(box, box), one, share),), {"settings": {}})
+            for one in colours
+        ]
+        mask = np.zeros((600, 600), bool)
+        mask[300:320, 300:320] = True
+        visit.runs.append(Run(number, original, None, made, [1.0] * 4, "", "", mask))
+    return visit
+
+
+def test_a_project_of_a_large_plain_picture_holds_what_differs_alone():
+    with zipfile.ZipFile(io.BytesIO(save(flat_visit(), None))) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    assert sizes["0-where"] == 50 and sizes["0-pixels"] == 1200
+    assert max(sizes.values()) == 600 * 600 / 8, "no alpha is written, and masks take a bit a pixel"
+
+
+def test_an_alpha_that_candidates_share_is_written_once():
+    picture = random_picture(alpha=True)
+    picture.alpha[:], picture.alpha[10:20, 10:20] = 255, 0
+    visit = Visit.begin("clear", pictures.encode(picture), picture)
+    result = edit(picture, steps=1, candidates=2, device="cpu")
+    visit.add(result, None, picture, "Done.")
+    packed = save(visit, None)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert [info.file_size for info in archive.infolist()].count(picture.alpha.size) == 1
+    for old, new in zip(result.candidates, open_project(packed)[0].runs[0].candidates, strict=True):
+        assert np.array_equal(new.picture().alpha, old.picture().alpha)
+        assert not np.array_equal(new.picture().alpha, picture.alpha)
+
+
+def test_what_is_saved_opens_however_well_it_packs(monkeypatch):
+    monkeypatch.setattr(project, "ROOM", 1000)
+    visit = flat_visit()
+    larger = pictures.Picture(np.full((700, 800, 3), 90, np.uint8), np.ones((700, 800), np.uint8))
+    made = [Candidate(larger, (), {"settings": {}})]
+    visit.runs.append(Run(4, visit.picture, None, made, [None], "", "", None))
+    again, _ = open_project(save(visit, None))
+    for old, new in zip(visit.runs, again.runs, strict=True):
+        assert np.array_equal(old.picture().pixels, new.picture().pixels)
+        assert np.array_equal(old.picture().alpha, new.picture().alpha)
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_STORY", "MAX_PICTURES", "MAX_CANDIDATES"])
+def test_what_could_not_be_opened_is_not_saved(limit, monkeypatch):
+    monkeypatch.setattr(project, limit, 3)
+    with pytest.raises(ProjectError, match=r"project.*runs.*\.$"):
+        save(flat_visit(), None)
+
+
 @pytest.fixture(scope="module")
 def packed():
     return save(visit_of(random_picture()), None)
@@ -260,7 +353,7 @@ def bomb(count=40, side=3000):
     ends = ("where", "pixels")
     bits = np.packbits(np.ones(side * side, bool)).tobytes()
     parts = {"where": bits, "pixels": bytes(side * side * 3)}
-    about = {"width": side, "height": side, "channels": 3, "bits": 8, "count": side * side}
+    about = {"width": side, "height": side, "channels": 3, "bits": 8}
     candidates = [{"picture": k, "recipe": {"settings": {}}} for k in range(count)]
     run = {"number": 1, "before": None, "drawing": None, "candidates": candidates}
     run |= {"seams": [0] * count, "receipt": "", "said": "", "chosen": 0}
@@ -307,7 +400,11 @@ def test_a_large_result_that_many_runs_share_is_not_multiplied():
     "story",
     [
         lambda s: s["pictures"][0].update(width=10**9),
-        lambda s: s["pictures"][0].update(count=10**12),
+        lambda s: s["pictures"][0].update(box=[0, 0, 10**9, 10**9]),
+        lambda s: s["pictures"][0].update(box=[-3, 0, 6, 9]),
+        lambda s: s["pictures"][0].update(box=[7]),
+        lambda s: s["pictures"][0].pop("box"),
+        lambda s: s["pictures"][0].update(alpha=True),
         lambda s: s["pictures"][0].update(channels=2),
         lambda s: s["runs"][0].update(chosen=7),
         lambda s: s["runs"][0].update(before=99),
@@ -322,7 +419,7 @@ def test_a_large_result_that_many_runs_share_is_not_multiplied():
         ),
         lambda s: s.update(runs=s["runs"] * 100),
         lambda s: s.pop("shown"),
-        lambda s: s.update(inpaint_project=3),
+        lambda s: s.update(inpaint_project=project.VERSION + 1),
         lambda s: s.update(guide="original"),
         lambda s: s.update(guide="guide-0"),
         lambda s: s.update(guide=["guide-0"]),
@@ -336,8 +433,9 @@ def test_a_project_that_lies_is_one_sentence(packed, story):
 
 
 def test_a_newer_version_and_other_files_say_so(packed):
+    newer = project.VERSION + 1
     with pytest.raises(ProjectError, match="newer"):
-        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=3)))
+        open_project(changed(packed, None, b"", story=lambda s: s.update(inpaint_project=newer)))
     for data in (b"PK\x03\x04 nothing", packed[: len(packed) // 2]):
         with pytest.raises(ProjectError, match="no project"):
             open_project(data)

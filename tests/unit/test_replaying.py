@@ -83,6 +83,50 @@ def test_transparent_pixels_are_filled_again_and_opaque(capsys):
     assert pictures.read("again.png").alpha.min() == 255
 
 
+def test_an_opaque_picture_is_not_taken_for_the_one_with_a_hole():
+    Image.fromarray(PIXELS).save("a.png")  # alike but for alpha, and first by its name
+    Image.fromarray(CLEAR).save("cut.png")
+    edit("cut.png", **QUICK).save("out.png")
+    assert main(["replay", "out.png", "--device", "cpu"]) == 0
+    assert main(["replay", "out.png", "--device", "cpu", "--picture", "a.png"]) == 2
+
+
+def test_a_recipe_without_digests_of_alpha_is_made_again():
+    Image.fromarray(CLEAR).save("a.png")
+    candidate = edit("a.png", **QUICK).candidates[0]
+    for name in ("picture_alpha_sha256", "guide_alpha_sha256"):
+        assert candidate.recipe.pop(name) is not None
+    candidate.save("out.png")
+    assert bytes_of(replay("out.png", "a.png", device="cpu").candidates[0]) == bytes_of(candidate)
+
+
+def test_a_picture_of_the_same_kind_is_tried_first():
+    picture = Image.fromarray(PIXELS)
+    picture.save("photo.jpg", comment=b"a comment, which the result has too")
+    Image.open("photo.jpg").save("photo.bmp")  # the same pixels, and first by its name
+    edit("photo.jpg", "mask.png", **QUICK).save("out.jpg")
+    assert main(["replay", "out.jpg", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("out", ["photo.png", "mask.png", "guide.png", "./photo.png"])
+def test_what_it_was_made_of_is_not_overwritten(out, folder, capsys, monkeypatch):
+    Image.fromarray(PIXELS[::-1].copy()).save("guide.png")
+    edit("photo.png", "mask.png", task="replace", guide="guide.png", **QUICK).save("out.png")
+    before = (folder / out).read_bytes()
+    monkeypatch.setattr(editing, "load", None)  # no work can begin
+    assert main(["replay", "out.png", "--device", "cpu", "-o", out]) == 2
+    what = out.strip("./").replace("photo", "picture").removesuffix(".png")
+    error = f"inpaint: '{Path(out)}' is the {what} that out.png was made of; choose another name.\n"
+    assert capsys.readouterr().err == error and (folder / out).read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(capsys, monkeypatch):
+    edit("photo.png", "mask.png", **QUICK).save("out.png")
+    monkeypatch.setattr(editing, "load", None)
+    assert main(["replay", "out.png", "--device", "cpu", "-o", "none/again.png"]) == 2
+    assert "There is no folder 'none'" in capsys.readouterr().err
+
+
 def test_a_mask_too_large_to_embed_is_looked_for_by_its_digest(folder):
     rng = np.random.default_rng(1)
     mask = rng.random((500, 500)) < 0.5

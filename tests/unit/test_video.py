@@ -351,6 +351,12 @@ def test_subtitles_and_chapters_are_kept_where_they_can_be(tmp_path):
     assert note.startswith("The subtitles (subrip) cannot be kept in .mp4")
 
 
+def test_the_longest_name_is_written(tmp_path):
+    source = save_video(tmp_path / "in.mp4", with_logo(panned(2)))
+    out = tmp_path / ("a" * 251 + ".mkv")
+    assert video.edit(source, LOGO, out, **FAST).path == out and out.exists()
+
+
 def test_a_variable_rate_is_kept(tmp_path):
     times = [0, 40, 50, 133, 500]
     frames = with_logo(panned(5, 8))
