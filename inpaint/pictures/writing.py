@@ -67,7 +67,8 @@ def check_sides(size: tuple[int, int], format: str) -> None:
 def loss(picture: Picture, format: str, **how: Any) -> str:
     """Say in a sentence what `losses` names; "" if a format keeps every bit of a picture."""
     lost = losses(picture, format, **how)
-    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
+    better = "" if losses(picture, "TIFF", **how) else "; TIFF would keep all"
+    return f"Saved as {format} it loses {', '.join(lost)}{better}." if lost else ""
 
 
 def losses(
@@ -95,6 +96,8 @@ def losses(
             lost.append(DIGITS)
     if format == "WEBP" and not picture.extras.get("lossless"):
         lost.append(DIGITS)
+    if picture.extras.get("unread") or (format == "TIFF" and tiff.tags_of(picture.exif) is None):
+        lost.append("tags that cannot be read")
     return lost
 
 

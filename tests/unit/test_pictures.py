@@ -320,6 +320,20 @@ def test_damaged_exif_does_not_cost_the_picture():
         assert pictures.encode(picture, "TIFF")
 
 
+def test_tags_that_cannot_be_read_are_named():
+    data = saved(RGB, "TIFF", tiffinfo={270: "a scene", 65000: 3}, big_tiff=True)
+    assert pictures.losses(pictures.read(data), "TIFF") == []
+    kind = data.index(struct.pack("<HHQQ", 65000, 3, 1, 3)) + 2
+    odd = pictures.read(data[:kind] + b"\x12" + data[kind + 1 :])  # IFD8
+    damaged = Picture(RGB, exif=b"II*\0\xff\xff\xff\xff")
+    for picture in (odd, damaged):
+        said = "Saved as TIFF it loses tags that cannot be read."
+        assert pictures.loss(picture, "TIFF") == said
+    assert pictures.losses(damaged, "PNG") == []
+    with Image.open(io.BytesIO(pictures.encode(odd, "TIFF"))) as image:
+        assert image.tag_v2[270] == "a scene" and 65000 not in image.tag_v2
+
+
 def test_png_text_gamma_and_resolution_are_kept():
     gamma = chunk(b"gAMA", struct.pack(">I", 100000))
     text = chunk(b"tEXt", b"Author\0me")
