@@ -202,7 +202,8 @@ def test_cmyk_jpeg_is_not_inverted():
 
 def test_animation_and_pages_give_their_first():
     first, second = (Image.fromarray(np.full((4, 5, 3), v, np.uint8)) for v in (10, 200))
-    for format, options in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("GIF", {})):
+    lossless = {"lossless": True}
+    for format, options in dict(PNG={}, TIFF={}, WEBP=lossless, GIF={}, MPO={}).items():
         out = io.BytesIO()
         first.save(out, format, save_all=True, append_images=[second], **options)
         picture = pictures.read(out.getvalue())
@@ -222,6 +223,13 @@ def test_a_smaller_copy_of_a_page_is_no_page():
     with Image.open(out) as image:
         assert image.n_frames == 2
     assert "more" not in pictures.read(out.getvalue()).extras
+    out = io.BytesIO()
+    large.save(out, "MPO", save_all=True, append_images=[small])
+    kind = struct.pack("<I", 0x010001)  # of what cameras show on their screen
+    entry = out.getvalue().index(struct.pack("<I", 0x030000)) + 16
+    copied = out.getvalue()[:entry] + kind + out.getvalue()[entry + 4 :]
+    assert "more" in pictures.read(out.getvalue()).extras
+    assert "more" not in pictures.read(copied).extras
 
 
 # Palettes and transparency
