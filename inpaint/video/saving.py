@@ -347,9 +347,14 @@ class VideoWriter:
 
     def _describe(self, recipe: str) -> None:
         source = self.clip.container
-        texts = {k: v for k, v in source.metadata.items() if k not in _TECHNICAL}
+        texts = {k.lower(): v for k, v in source.metadata.items()}  # Matroska's are in capitals
+        texts = {k: v for k, v in texts.items() if k not in _TECHNICAL}
+        said = texts.pop("comment", "")
+        if said and not said.startswith(_RECIPE):
+            if self.container.format.name == "mov" or texts.setdefault("description", said) != said:
+                self._notes.append("The clip's comment gives way to the recipe.")
         # A place of its own for it would not survive in MP4.
-        self.container.metadata.update({"comment": recipe, **texts})
+        self.container.metadata.update({**texts, "comment": recipe})
         self.container.set_chapters(source.chapters())
 
     def _copy(self, until: float) -> None:
@@ -367,8 +372,10 @@ class VideoWriter:
         return PictureError(f"The video '{self.out}' cannot be saved: {reason.rstrip('.')}.")
 
 
-_TECHNICAL = {"encoder", "major_brand", "minor_version", "compatible_brands", "ENCODER", "DURATION"}
+_TECHNICAL = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 """What the new file says for itself."""
+_RECIPE = '{"inpaint": '
+"""What a recipe begins with."""
 
 
 def _plain(format: av.VideoFormat) -> bool:

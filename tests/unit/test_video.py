@@ -1,5 +1,6 @@
 """Clips are made here, so that what is behind every hole is known."""
 
+import json
 import struct
 from fractions import Fraction
 from itertools import pairwise
@@ -70,12 +71,14 @@ def save_video(
     options=None,
     sound=0,
     texts=None,
+    about=None,
 ):
     """Write a video; `times` are in thousandths of a second, `sound` is in seconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *frames[0].shape[1::-1], format
         stream.metadata.update(texts or {})
+        container.metadata.update(about or {})
         if times:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if sound:
@@ -349,6 +352,34 @@ def test_subtitles_and_chapters_are_kept_where_they_can_be(tmp_path):
         assert [bytes(p) for p in container.demux(subtitles=0) if p.size] == [b"Hello"]
     (note,) = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST).notes
     assert note.startswith("The subtitles (subrip) cannot be kept in .mp4")
+
+
+def about(path):
+    with av.open(str(path)) as container:
+        return {name.lower(): text for name, text in container.metadata.items()}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+def test_the_comment_is_the_recipe_and_what_it_was_moves_on(tmp_path, suffix):
+    told = {"comment": "https://example.org"}
+    source = save_video(tmp_path / f"in.{suffix}", with_logo(panned(2)), about=told)
+    once, twice = (tmp_path / f"{name}.{suffix}" for name in ("once", "twice"))
+    result = video.edit(source, LOGO, once, **FAST)
+    lost = ("The clip's comment gives way to the recipe.",) * (suffix == "mov")
+    assert result.notes == lost
+    assert about(once)["comment"] == json.dumps(result.recipe)
+    assert about(once).get("description") == (None if lost else "https://example.org")
+    result = video.edit(once, LOGO, twice, **FAST, seed=5)
+    assert result.notes == () and about(twice)["comment"] == json.dumps(result.recipe)
+    assert about(twice).get("description") == about(once).get("description")
+
+
+def test_a_comment_that_finds_no_place_is_named(tmp_path):
+    told = {"comment": "mine", "description": "a day"}
+    source = save_video(tmp_path / "in.mp4", with_logo(panned(2)), about=told)
+    result = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST)
+    assert result.notes == ("The clip's comment gives way to the recipe.",)
+    assert about(tmp_path / "out.mp4")["description"] == "a day"
 
 
 def test_a_variable_rate_is_kept(tmp_path):
