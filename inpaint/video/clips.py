@@ -351,8 +351,8 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     Parameters
     ----------
     mask : Strokes, array, path
-        Strokes, an array or a picture are for all frames; a folder of pictures or a video holds
-        one for each. White = repaint.
+        Strokes, an array or a picture are for all frames; a folder of pictures, a video or an
+        animated GIF holds one for each. White = repaint.
     size : tuple
         Width and height of the frames; masks of another size are resized.
 
@@ -366,10 +366,10 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     elif isinstance(mask, str | os.PathLike) and Path(mask).is_dir():
         folder = FolderClip(Path(mask))
         return (masks.read(file, size) for file in folder.files), folder.expected
-    elif isinstance(mask, str | os.PathLike) and Path(mask).suffix.lower() not in EXTENSIONS:
+    elif isinstance(mask, str | os.PathLike) and _moves(Path(mask)):
         video = VideoClip(Path(mask))
         masks.check_shape(video.size, size)
-        return (_white(frame.pixels, size) for frame in video.frames()), video.expected
+        return (_white(frame.native, size) for frame in video.frames()), video.expected
     else:
         still = masks.read(mask, size)
     if not still.any():
@@ -377,8 +377,21 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     return repeat(still), 0
 
 
-def _white(pixels: Pixels, size: tuple[int, int]) -> Mask:
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+def _moves(path: Path) -> bool:
+    """Say whether a file holds a mask for each frame; several pictures that are no film raise."""
+    if path.suffix.lower() not in EXTENSIONS:
+        return True
+    picture = pictures.read(path)
+    if picture.extras.get("more") and picture.format != "GIF":
+        raise PictureError(
+            f"The mask '{path}' has several pages or frames. Give one picture for all frames, or "
+            "a folder, a video or a GIF with one for each."
+        )
+    return bool(picture.extras.get("more"))
+
+
+def _white(frame: Native, size: tuple[int, int]) -> Mask:
+    assert isinstance(frame, av.VideoFrame)
+    rgba = frame.to_ndarray(format="rgba")
+    grey = np.minimum(cv2.cvtColor(rgba, cv2.COLOR_RGBA2GRAY), rgba[..., 3])  # clear is unpainted
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_NEAREST_EXACT) > 127)

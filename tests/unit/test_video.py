@@ -522,6 +522,24 @@ def test_masks_of_every_kind_are_one(tmp_path):
         assert np.array_equal(next(found), LOGO.repeat(2, 0).repeat(2, 1))
 
 
+@pytest.mark.parametrize("clear", [False, True])
+def test_an_animated_gif_holds_a_mask_for_each_frame(tmp_path, clear):
+    holes = [np.roll(LOGO, 9 * t, 0) for t in range(3)] + [np.zeros_like(LOGO)]
+    frames = [np.dstack([np.uint8(255) * hole] * (4 if clear else 3)) for hole in holes]
+    first, *rest = map(Image.fromarray, frames)
+    first.save(tmp_path / "m.gif", save_all=True, append_images=rest, disposal=2)
+    found, count = masks_of(tmp_path / "m.gif", SIZE)
+    assert count == 4 and np.array_equal(list(found), holes)
+
+
+@pytest.mark.parametrize("name", ["m.webp", "m.tif"])
+def test_several_pictures_in_a_file_are_no_masks_of_frames(tmp_path, name):
+    first, second = (Image.fromarray(np.uint8(255) * np.roll(LOGO, t, 0)) for t in (0, 9))
+    first.save(tmp_path / name, save_all=True, append_images=[second], lossless=True)
+    with pytest.raises(PictureError, match="several pages or frames"):
+        masks_of(tmp_path / name, SIZE)
+
+
 def test_frames_are_in_the_order_of_their_numbers(tmp_path):
     folder = tmp_path / "in"
     save_folder(folder, [np.full((8, 8, 3), 9 * n, np.uint8) for n in range(12)])
