@@ -30,6 +30,7 @@ Native = av.VideoFrame | Picture
 
 FORMATS = "mov,mp4,matroska,webm,avi,gif,flv,mpeg,mpegts,ogg,asf,yuv4mpegpipe"
 """What is let in. FFmpeg also reads playlists, which name other files and servers."""
+COVER = av.stream.Disposition.attached_pic
 MAX_SIDE = 16384
 """Most pixels on a side of a frame, as in H.264. Some encoders take more, and a gigabyte."""
 
@@ -130,6 +131,8 @@ class VideoClip:
 
     Attributes
     ----------
+    left : list
+        The tracks that are not read: other video, covers, attachments, data.
     packets : list
         What was read of the other tracks so far, with its time in seconds, for whoever copies it.
     format : str
@@ -146,9 +149,8 @@ class VideoClip:
             # FFmpeg's objects know each other: unclosed, their file and their threads would stay
             # until the garbage collector comes by.
             weakref.finalize(self, self.container.close).atexit = False
-            cover = av.stream.Disposition.attached_pic
             known = [s for s in self.container.streams.video if s.codec_context]
-            videos = [s for s in known if not s.disposition & cover]
+            videos = [s for s in known if not s.disposition & COVER]
             if not videos:
                 raise PictureError(f"The file '{path}' holds no video. Choose another file.")
             self.stream = videos[0]
@@ -158,6 +160,10 @@ class VideoClip:
         except (av.FFmpegError, UnicodeError) as error:
             raise _unreadable(path, error) from error
         self.others = [*self.container.streams.audio, *self.container.streams.subtitles]
+        taken = {self.stream.index, *(track.index for track in self.others)}
+        self.left = [
+            s for s in self.container.streams if s.index not in taken and not _redundant(s)
+        ]
         self.packets: list[tuple[Fraction, Any]] = []
         self.damaged: list[str] = []
         self.read, self.shown = 0, 0.0
@@ -266,6 +272,12 @@ def _decoded(
             assert isinstance(frame, av.VideoFrame)
             _check_size(frame, max_pixels)
             yield frame
+
+
+def _redundant(stream: Any) -> bool:
+    """Say whether a track only tells what FFmpeg knows without it: chapters, or a time code."""
+    data = stream.type == "data"
+    return data and (stream.discard == av.stream.Discard.all or "timecode" in stream.metadata)
 
 
 def _next(last: int, clip: VideoClip) -> int:

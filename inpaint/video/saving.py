@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 
 from inpaint import pictures
 from inpaint.pictures import EXTENSIONS, Picture, PictureError
-from inpaint.video.clips import Clip, FolderClip, Frame, Pixels, VideoClip, converted, like, planes
+from inpaint.video.clips import (
+    COVER,
+    Clip,
+    FolderClip,
+    Frame,
+    Pixels,
+    VideoClip,
+    converted,
+    like,
+    planes,
+)
 
 Mask = NDArray[np.bool_]
 
@@ -173,10 +183,10 @@ class VideoWriter:
             )
         if not out.parent.is_dir():
             raise PictureError(f"There is no folder '{out.parent}' to write to; make it first.")
-        self.clip, self.out = clip, out
+        self.clip, self.out, self.place = clip, out, out.resolve()  # a link goes on leading to it
         self._notes: list[str] = []
         self.lengths: dict[int, int] = {}
-        self.part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+        self.part = self.place.with_name(f".{self.place.name}.{secrets.token_hex(4)}.part")
         kind = CONTAINERS[suffix]
         name, options = self._encoder(kind, lossless)
         try:
@@ -192,6 +202,14 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             self.drop()
             raise self._refused(error) from error
+        if self._notes and self.place == clip.path.resolve():
+            self.drop()
+            raise PictureError(
+                f"'{out}' holds more than would be left of it: {' '.join(self._notes)} "
+                "Give the result another name."
+            )
+        if clip.turns:
+            self._notes.append("The clip is stored upright now, no longer with a note to turn it.")
 
     def write(self, frame: Frame, pixels: Pixels, touched: Mask) -> None:
         """Encode a frame, and copy the sound up to it."""
@@ -222,7 +240,7 @@ class VideoWriter:
             self.container.close()
             with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(self.part, self.out)
+            os.replace(self.part, self.place)
         except (av.FFmpegError, OSError) as error:
             raise self._refused(error) from error
 
@@ -303,8 +321,6 @@ class VideoWriter:
             self._notes.append(
                 "Colours were converted from RGB; save as .mkv to keep them exactly."
             )
-        if self.clip.turns:
-            self._notes.append("The clip is stored upright now, no longer with a note to turn it.")
 
     def _video(self, name: str, options: Mapping[str, str]) -> Any:
         clip = self.clip
@@ -332,6 +348,8 @@ class VideoWriter:
     def _copies(self) -> dict[int, Any]:
         """Give every track that can be kept a place; index in the source -> track."""
         copies, allowed = {}, self.container.supported_codecs
+        for what in dict.fromkeys(map(_named, self.clip.left)):
+            self._notes.append(f"The {what} is left out.")
         for stream in self.clip.others:
             name = stream.codec_context.codec.canonical_name if stream.codec_context else ""
             if name not in allowed:
@@ -376,6 +394,13 @@ _TECHNICAL = {"encoder", "major_brand", "minor_version", "compatible_brands", "d
 """What the new file says for itself."""
 _RECIPE = '{"inpaint": '
 """What a recipe begins with."""
+
+
+def _named(stream: Any) -> str:
+    """Name a track that is not taken over."""
+    if stream.disposition & COVER:
+        return "cover picture"
+    return {"video": "further video track", "attachment": "attachment"}.get(stream.type, "data")
 
 
 def _plain(format: av.VideoFormat) -> bool:

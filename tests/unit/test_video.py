@@ -352,6 +352,45 @@ def test_subtitles_and_chapters_are_kept_where_they_can_be(tmp_path):
         assert [bytes(p) for p in container.demux(subtitles=0) if p.size] == [b"Hello"]
     (note,) = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST).notes
     assert note.startswith("The subtitles (subrip) cannot be kept in .mp4")
+    for _ in "12":  # FFmpeg reads MP4's chapters as a track, too
+        assert video.edit(tmp_path / "out.mp4", LOGO, tmp_path / "out.mp4", **FAST).notes == ()
+
+
+def test_tracks_that_are_left_out_are_named_and_never_overwritten(tmp_path):
+    plain = save_video(tmp_path / "plain.mkv", with_logo(panned(2)))
+    cover = tmp_path / "cover.jpg"
+    Image.fromarray(WIDE).save(cover)
+    source = tmp_path / "in.mkv"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        shown, other = (new.add_stream_from_template(old.streams.video[0]) for _ in "12")
+        new.add_attachment("letters.ttf", "application/x-truetype-font", b"letters")
+        new.add_attachment("cover.jpg", "image/jpeg", cover.read_bytes())
+        for packet in old.demux():
+            if packet.size:
+                for track in (shown, other):
+                    packet.stream = track
+                    new.mux(packet)
+    told = {f"The {what} is left out." for what in ("further video track", "attachment")}
+    told.add("The cover picture is left out.")
+    before = source.read_bytes()
+    assert set(video.edit(source, LOGO, tmp_path / "out.mkv", **FAST).notes) == told
+    with pytest.raises(PictureError, match="holds more than would be left of it: The further"):
+        video.edit(source, LOGO, source, **FAST)
+    assert source.read_bytes() == before and not list(tmp_path.glob(".*"))
+
+
+def test_a_clip_may_be_overwritten_through_a_link_where_nothing_is_lost(tmp_path):
+    source = save_video(
+        *(tmp_path / "in.mp4", with_logo(panned(2))), sound=0.1, texts={"timecode": "01:00:00:00"}
+    )
+    link = tmp_path / "link.mp4"
+    link.symlink_to(source)
+    before = source.read_bytes()
+    for seed in (1, 2):  # its own time code comes back as a track
+        assert video.edit(source, LOGO, link, **FAST, seed=seed).notes == ()
+        assert link.is_symlink() and source.read_bytes() != before
+        before = source.read_bytes()
+    assert not list(tmp_path.glob(".*"))
 
 
 def about(path):
