@@ -92,7 +92,7 @@ def losses(
     if format == "JPEG":
         lost += [f"its {name}, which is too long" for name in _too_long(picture, text or {})]
         coded = picture.extras.get("jpeg")
-        if whole or not coded or not jpeg.is_of(coded, picture.pixels.shape):
+        if whole or not coded or not jpeg.keeps(coded, picture.pixels.shape):
             lost.append(DIGITS)
     if format == "WEBP" and not picture.extras.get("lossless"):
         lost.append(DIGITS)

@@ -308,18 +308,39 @@ def test_a_failure_anywhere_is_encoded_afresh(monkeypatch, tmp_path):
     edited, mask = repaint(pictures.read(data), BOX)
     shell = saved(np.zeros((1, 1, 3), np.uint8))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    assert jpeg.encode(Image.fromarray(edited.pixels), edited.extras["jpeg"], shell) is None
-    assert pictures.read(pictures.encode(edited)).size == edited.size
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sys, "platform", "darwin")
+        assert pictures.losses(edited, "JPEG") == []
+        assert jpeg.encode(Image.fromarray(edited.pixels), edited.extras["jpeg"], shell) is None
+        assert pictures.losses(edited, "JPEG") == [pictures.DIGITS]
+        assert pictures.read(pictures.encode(edited)).size == edited.size
     monkeypatch.setattr(tempfile, "tempdir", None)
+    pictures.encode(edited)
+    assert pictures.losses(edited, "JPEG") == []
     monkeypatch.setitem(sys.modules, "jpeglib", None)  # as if it were not installed
     jpeg._library.cache_clear()
     assert jpeg.encode(Image.fromarray(edited.pixels), edited.extras["jpeg"], shell) is None
     again = raw(pictures.encode(edited))
     assert np.abs(again.astype(int) - edited.pixels).mean() < 9
     assert (again != raw(data)).any(axis=2)[far(mask, 16, 16)].any()
+    assert pictures.losses(edited, "JPEG") == [pictures.DIGITS]
 
 
-def test_temporary_files_are_removed(monkeypatch, tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a temporary folder is needed")
+def test_a_full_temporary_folder_costs_no_pixel(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    data = written(photograph(101, 147))
+    edited, mask = repaint(pictures.read(data), BOX)
+    again, open_before = raw(pictures.encode(edited)), len(os.listdir("/proc/self/fd"))
+    np.testing.assert_array_equal(again[far(mask, 16, 16)], raw(data)[far(mask, 16, 16)])
+    pictures.encode(edited)
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_temporary_files_are_removed(monkeypatch, tmp_path, platform):
+    if platform == "darwin":
+        monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     data = written(photograph(101, 147))
     edited, _ = repaint(pictures.read(data), BOX)
