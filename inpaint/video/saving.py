@@ -20,7 +20,7 @@ from av.codec import Codec, CodecContext
 from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 from numpy.typing import NDArray
 
-from inpaint import pictures
+from inpaint import masks, pictures
 from inpaint.pictures import EXTENSIONS, Picture, PictureError
 from inpaint.video.clips import (
     COVER,
@@ -158,7 +158,11 @@ class FolderWriter:
             own = picture.pixels.copy()
             filled = pixels[touched].astype(np.float32)[None] / picture.maximum
             own[touched] = np.rint(picture.native(filled))[0]
-            picture = replace(picture, pixels=own)
+            alpha = picture.alpha
+            if alpha is not None:  # what is filled on transparent ground becomes opaque
+                ground = touched & masks.from_alpha(picture)
+                alpha = np.where(ground, own.dtype.type(picture.maximum), alpha)
+            picture = replace(picture, pixels=own, alpha=alpha)
         pictures.write(picture, self.folder / next(self.names), text={"inpaint": self.recipe})
 
     def finish(self, whole: bool) -> None:

@@ -285,7 +285,24 @@ def test_pictures_keep_every_byte_outside(tmp_path, kind):
         assert new.pixels.dtype == old.pixels.dtype and new.pixels.shape == old.pixels.shape
         assert np.array_equal(new.pixels[outside], old.pixels[outside])
         assert not np.array_equal(new.pixels[LOGO], old.pixels[LOGO])
-        assert old.alpha is None or np.array_equal(new.alpha, old.alpha)
+        if old.alpha is not None:  # what is filled on transparent ground is seen
+            clear = ~outside & (old.alpha < 128)
+            assert np.array_equal(new.alpha, np.where(clear, 255, old.alpha))
+
+
+def test_what_is_filled_on_transparent_ground_is_the_fill_whole(tmp_path):
+    hole, folder = masks.grow(LOGO, 3), tmp_path / "in"
+    folder.mkdir()
+    for number, frame in enumerate(panned(3, 8)):
+        frame[hole] = [255, 0, 255]  # hidden, and no colour of the scene
+        clear = np.where(hole, 0, 255).astype(np.uint8)
+        pictures.write(Picture(frame, clear), folder / f"{number}.png")
+    video.edit(folder, LOGO, tmp_path / "out", **FAST)
+    for path in (tmp_path / "out").iterdir():
+        made = pictures.read(path)
+        assert (made.alpha == 255).all()
+        red, green, blue = made.pixels[hole].astype(int).T
+        assert (np.minimum(red, blue) - green).max() < 150
 
 
 @pytest.mark.parametrize(
