@@ -10,9 +10,10 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import struct
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,9 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FROM_RGB = np.array(  # Y, Cb, Cr without their offsets; JFIF 1.02
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
 )
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_IPTC = 0x0404
+_PREVIEW = b"\x1c\x02\xca"  # record 2, data set 202
 _DCT = np.cos(np.outer(np.arange(8), 2 * np.arange(8) + 1) * np.pi / 16) / 2
 _DCT[0] /= np.sqrt(2)
 _AT_ONCE = 4096  # blocks
@@ -49,6 +53,19 @@ def essence(data: bytes) -> bytes | None:
         return None
     kept = _join(head, (*_FRAMES, *_TABLES))
     return _START + kept + scans.partition(_END)[0] + _END
+
+
+def iptc(resources: Mapping[int, object]) -> bytes | None:
+    """Pick IPTC from Photoshop's resources; not with a preview, as theirs, of what is edited."""
+    found = resources.get(_IPTC)
+    return found if isinstance(found, bytes) and _PREVIEW not in found else None
+
+
+def iptc_segment(data: bytes) -> bytes:
+    """Make the segment of a JPEG that holds IPTC, as the one of Photoshop's resources."""
+    block = _PHOTOSHOP + struct.pack(">4sHHI", b"8BIM", _IPTC, 0, len(data)) + data
+    block += bytes(len(data) % 2)
+    return b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
 
 
 def keeps(source: bytes, shape: tuple[int, ...]) -> bool:

@@ -194,6 +194,8 @@ def _from_image(
     exif = info["exif"] if isinstance(info.get("exif"), bytes) else None
     extras = {key: info[key] for key in ("dpi", "xmp", "comment") if info.get(key)}
     if isinstance(image, JpegImagePlugin.JpegImageFile):
+        if iptc := jpeg.iptc(info.get("photoshop", {})):
+            extras["iptc"] = iptc
         extras["qtables"] = image.quantization
         extras["subsampling"] = JpegImagePlugin.get_sampling(image)
         extras["progressive"] = bool(info.get("progressive"))

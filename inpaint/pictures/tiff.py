@@ -244,6 +244,9 @@ def encode(picture: Picture, xmp: bytes | None) -> bytes:
     if picture.icc:
         tags.tagtype[34675] = 7
         tags[34675] = picture.icc
+    if iptc := extras.get("iptc"):
+        tags.tagtype[33723] = 7
+        tags[33723] = iptc
     if xmp:
         tags.tagtype[700] = 1
         tags[700] = xmp

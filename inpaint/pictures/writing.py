@@ -96,6 +96,8 @@ def losses(
             lost.append(DIGITS)
     if format == "WEBP" and not picture.extras.get("lossless"):
         lost.append(DIGITS)
+    if format not in ("JPEG", "TIFF") and picture.extras.get("iptc"):
+        lost.append("its IPTC")
     if picture.extras.get("unread") or (format == "TIFF" and tiff.tags_of(picture.exif) is None):
         lost.append("tags that cannot be read")
     return lost
@@ -225,6 +227,8 @@ def _encode_pillow(picture: Picture, format: str, text: Mapping[str, str]) -> by
                 options["subsampling"] = extras["subsampling"]
         if comment := extras.get("comment"):
             options["comment"] = comment
+        if iptc := extras.get("iptc"):
+            options["extra"] = jpeg.iptc_segment(iptc)
     if format in ("JPEG", "WEBP"):
         options["icc_profile"] = icc
         if picture.exif:

@@ -209,6 +209,27 @@ def test_orientation(orientation, tmp_path):
     np.testing.assert_array_equal(pictures.read(twice).pixels[away], found.pixels[away])
 
 
+@pytest.mark.parametrize("kind", ["blocks kept", "encoded afresh"])
+def test_iptc_travels_without_the_thumbnails_beside_it(kind):
+    caption = b"\x1c\x02\x78\0\x07a day..\x1c\x02\x50\0\x04Jane"
+    data = {"blocks kept": written(photograph(61, 83)), "encoded afresh": RARE["cmyk"]}[kind]
+    resources = b"Photoshop 3.0\0"
+    for code, body in ((1033, b"FACE"), (0x0404, caption), (1036, b"FACE")):
+        resources += b"8BIM" + struct.pack(">HHI", code, 0, len(body)) + body
+        resources += bytes(len(body) % 2)
+    data = data[:2] + b"\xff\xed" + struct.pack(">H", len(resources) + 2) + resources + data[2:]
+    edited, _ = repaint(pictures.read(data), BOX)
+    again = pictures.encode(edited)
+    with Image.open(io.BytesIO(again)) as image:
+        assert image.info["photoshop"] == {0x0404: caption} and b"FACE" not in again
+    with Image.open(io.BytesIO(pictures.encode(edited, "TIFF"))) as image:
+        assert image.tag_v2[33723] == caption
+    lost = [pictures.losses(edited, format) for format in ("JPEG", "TIFF", "PNG")]
+    assert ["its IPTC" in some for some in lost] == [False, False, True]
+    previewed = data.replace(b"\x1c\x02\x78", b"\x1c\x02\xca")
+    assert b"a day" not in pictures.encode(pictures.read(previewed))
+
+
 def test_orientation_in_xmp_follows():
     packet = b'<rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF>'
     data = saved(photograph(40, 60), exif=b"Exif\0\0" + exif(6), xmp=packet)
