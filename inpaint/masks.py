@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -170,8 +171,8 @@ def read(source: Any, size: Size) -> np.ndarray:
         for new, old in zip(size, picture.size, strict=True)
     )
     nearest = np.ix_(rows, columns)
-    chosen = Picture(picture.pixels[nearest])
-    if chosen.pixels.shape[2] == 1:
+    chosen = replace(picture, pixels=picture.pixels[nearest], alpha=None)
+    if chosen.pixels.shape[2] < 3:  # grey, and at most a plain band
         mask = chosen.pixels[..., 0] >= chosen.maximum / 2
     else:
         mask = chosen.rgb() @ np.array([0.299, 0.587, 0.114], np.float32) >= 0.5

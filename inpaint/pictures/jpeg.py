@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import io
+import os
+import struct
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -23,9 +27,13 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FROM_RGB = np.array(  # Y, Cb, Cr without their offsets; JFIF 1.02
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
 )
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_IPTC = 0x0404
+_PREVIEW = b"\x1c\x02\xca"  # record 2, data set 202
 _DCT = np.cos(np.outer(np.arange(8), 2 * np.arange(8) + 1) * np.pi / 16) / 2
 _DCT[0] /= np.sqrt(2)
 _AT_ONCE = 4096  # blocks
+_failed: set[int] = set()  # hashes of the sources that `encode` could not use at the last try
 _OPTIMISE = 1 << 6  # jpeglib's bit for Huffman tables made for the picture
 
 Segment = tuple[int, bytes]  # marker, and all its bytes
@@ -47,10 +55,27 @@ def essence(data: bytes) -> bytes | None:
     return _START + kept + scans.partition(_END)[0] + _END
 
 
-def is_of(source: bytes, shape: tuple[int, ...]) -> bool:
-    """Whether what `essence` returned has a picture's (H, W, C), upright or turned."""
+def iptc(resources: Mapping[int, object]) -> bytes | None:
+    """Pick IPTC from Photoshop's resources; not with a preview, as theirs, of what is edited."""
+    found = resources.get(_IPTC)
+    return found if isinstance(found, bytes) and _PREVIEW not in found else None
+
+
+def iptc_segment(data: bytes) -> bytes:
+    """Make the segment of a JPEG that holds IPTC, as the one of Photoshop's resources."""
+    block = _PHOTOSHOP + struct.pack(">4sHHI", b"8BIM", _IPTC, 0, len(data)) + data
+    block += bytes(len(data) % 2)
+    return b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+
+
+def keeps(source: bytes, shape: tuple[int, ...]) -> bool:
+    """Whether `encode` keeps coefficients of a source in a picture of (H, W, C), as far as known.
+
+    What `essence` returned has that size, upright or turned, and the last try did not fail.
+    """
     size, steps = _frame(_split(source)[0])
-    return (*sorted(size), len(steps)) == (*sorted(shape[:2]), *shape[2:])
+    alike = (*sorted(size), len(steps)) == (*sorted(shape[:2]), *shape[2:])
+    return alike and hash(source) not in _failed
 
 
 def exif(data: bytes) -> bytes:
@@ -85,12 +110,15 @@ def encode(image: Image.Image, source: bytes, shell: bytes) -> bytes | None:
     Returns
     -------
     bytes or None
-        None if that fails for any reason; the image must then be encoded afresh.
+        None if that fails for any reason; the image must then be encoded afresh. `keeps` says so.
     """
-    try:
-        return _encode(_array(image), source, shell)
-    except Exception:  # no jpeglib, a damaged source, coefficients out of range, a full disk ...
-        return None
+    data = None
+    with suppress(
+        Exception
+    ):  # no jpeglib, a damaged source, coefficients out of range, no room ...
+        data = _encode(_array(image), source, shell)
+    (_failed.discard if data else _failed.add)(hash(source))
+    return data
 
 
 def _encode(pixels: np.ndarray, source: bytes, shell: bytes) -> bytes | None:
@@ -100,9 +128,7 @@ def _encode(pixels: np.ndarray, source: bytes, shell: bytes) -> bytes | None:
         return None
     changed = _differ(pixels, before)
     near = np.zeros_like(changed)
-    with tempfile.TemporaryDirectory(prefix="inpaint-") as folder:
-        path = Path(folder, "source.jpg")
-        path.write_bytes(source)
+    with _file(source) as path:
         planes, tables = _read(path, size, steps)
         for channel, (plane, table, step) in enumerate(zip(planes, tables, steps, strict=True)):
             touched = _blocks_over(changed, step)
@@ -233,18 +259,33 @@ def _read(path: Path, size: Step, steps: list[Step]) -> tuple[list[np.ndarray], 
 
 def _write(path: Path, size: Step, planes: list[np.ndarray]) -> bytes:
     """Encode coefficients; everything else is as in the JPEG at path."""
-    out = path.with_name("result.jpg")
-    done = _library().write_jpeg_dct(
-        *(str(path).encode(), str(out).encode(), *_four(planes)),
-        *((ctypes.c_int * 2)(*size), None, None),  # blocks and sampling: as they are
-        *(3 if len(planes) == 3 else 1, len(planes)),  # libjpeg's JCS_YCbCr or JCS_GRAYSCALE
-        *(None, ctypes.c_short(-1), None),  # quantisation: as it is
-        *(0, None, None, None),  # no markers
-        *(ctypes.c_uint(_OPTIMISE), ctypes.c_uint(_OPTIMISE)),
-    )
-    if not done:
-        raise ValueError("the coefficients cannot be written")
-    return out.read_bytes()
+    with _file() as out:
+        done = _library().write_jpeg_dct(
+            *(str(path).encode(), str(out).encode(), *_four(planes)),
+            *((ctypes.c_int * 2)(*size), None, None),  # blocks and sampling: as they are
+            *(3 if len(planes) == 3 else 1, len(planes)),  # libjpeg's JCS_YCbCr or JCS_GRAYSCALE
+            *(None, ctypes.c_short(-1), None),  # quantisation: as it is
+            *(0, None, None, None),  # no markers
+            *(ctypes.c_uint(_OPTIMISE), ctypes.c_uint(_OPTIMISE)),
+        )
+        if not done:
+            raise ValueError("the coefficients cannot be written")
+        return out.read_bytes()
+
+
+@contextmanager
+def _file(data: bytes = b"") -> Iterator[Path]:
+    """Put data where the library finds it by a name: into memory on Linux, else into a folder."""
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("inpaint"), "wb") as file:
+            file.write(data)
+            file.flush()
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+    else:
+        with tempfile.TemporaryDirectory(prefix="inpaint-") as folder:
+            path = Path(folder, "picture.jpg")
+            path.write_bytes(data)
+            yield path
 
 
 def _four(planes: list[np.ndarray]) -> list[object]:

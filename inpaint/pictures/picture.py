@@ -112,7 +112,7 @@ class Picture:
         if self.pixels.shape[2] == 3:
             return self
         pixels = np.rint(self.rgb() * self.maximum).astype(self.pixels.dtype)
-        extras = {k: v for k, v in self.extras.items() if k in ("dpi", "xmp", "comment")}
+        extras = {k: v for k, v in self.extras.items() if k in ("dpi", "xmp", "iptc", "comment")}
         return replace(self, pixels=pixels, icc=None, extras=extras)
 
     def opacity(self) -> np.ndarray:

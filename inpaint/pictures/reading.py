@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, JpegImagePlugin, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from inpaint.pictures import jpeg, png, tiff
 from inpaint.pictures.metadata import tags_fit, text_in_xmp, upright
@@ -194,6 +194,8 @@ def _from_image(
     exif = info["exif"] if isinstance(info.get("exif"), bytes) else None
     extras = {key: info[key] for key in ("dpi", "xmp", "comment") if info.get(key)}
     if isinstance(image, JpegImagePlugin.JpegImageFile):
+        if iptc := jpeg.iptc(info.get("photoshop", {})):
+            extras["iptc"] = iptc
         extras["qtables"] = image.quantization
         extras["subsampling"] = JpegImagePlugin.get_sampling(image)
         extras["progressive"] = bool(info.get("progressive"))
@@ -210,14 +212,22 @@ def _from_image(
 
 def _has_more(data: bytes, format_: str) -> bool:
     """Say whether a file holds more pages or frames; what is a smaller copy of one is none."""
-    if format_ not in ("TIFF", "GIF", "WEBP", "PNG"):
+    if format_ not in ("TIFF", "GIF", "WEBP", "PNG", "JPEG"):
         return False
     with suppress(Exception), Image.open(io.BytesIO(data), formats=[format_]) as image:
         for page in range(1, PAGES):
             image.seek(page)  # raises EOFError after the last one
-            if not isinstance(image, TiffImagePlugin.TiffImageFile) or not image.tag_v2.get(254):
+            if not _is_copy(image, page):
                 return True
     return False
+
+
+def _is_copy(image: Image.Image, page: int) -> bool:
+    """Say whether the page that a file was turned to is a smaller copy of another."""
+    if isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo:
+        kind: str = image.mpinfo[0xB002][page]["Attribute"]["MPType"]
+        return kind.startswith("Large Thumbnail")  # as cameras put it into every picture
+    return isinstance(image, TiffImagePlugin.TiffImageFile) and bool(image.tag_v2.get(254))
 
 
 def _is_lossless(webp: bytes) -> bool:

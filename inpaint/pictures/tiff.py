@@ -188,17 +188,22 @@ def metadata(data: bytes) -> tuple[bytes | None, bytes | None, dict[str, Any]]:
     if isinstance(xmp := tags.get(700), bytes):
         extras["xmp"] = xmp
     icc = tags.get(34675)
-    exif = Image.Exif()
+    block, exif = None, Image.Exif()
     try:
-        tagged = (item for found in directories(data) for item in found.items())
+        every = list(directories(data))
+        tagged = (item for found in every for item in found.items())
         if sum(length for tag, (_, length) in tagged if tag not in _LAYOUT) > MAX_CHUNK:
             raise ValueError("too much to keep")
-        exif.load(data)
+        exif.bigtiff, exif.endian = tags._bigtiff, tags._endian  # as Pillow does; see getexif
+        exif.load_from_fp(io.BytesIO(data), tags._offset)
+        if {tag for tag, (count, _) in every[0].items() if count} - _LAYOUT - set(exif):
+            extras["unread"] = True  # of a type that Pillow does not know, say
         for tag in _LAYOUT & set(exif):
             del exif[tag]
-        block = texts_kept(exif).tobytes() if len(exif) else None
+        texts_kept(exif).bigtiff = False  # nor is an EXIF block
+        block = exif.tobytes() if len(exif) else None
     except Exception:  # metadata that nobody can parse must not cost the picture
-        block = None
+        extras["unread"] = True
     return icc if isinstance(icc, bytes) else None, block, extras
 
 
@@ -211,8 +216,8 @@ def encode(picture: Picture, xmp: bytes | None) -> bytes:
     pixels = pixels.astype(pixels.dtype.newbyteorder("<"))
     height, width, samples = pixels.shape
     tags = ImageFileDirectory_v2()
-    if picture.exif:
-        _add_exif(tags, picture.exif)
+    for tag, value in (tags_of(picture.exif) or {}).items():
+        tags[tag] = value
     raw = bool(extras.get("raw"))
     if not raw:
         pixels[:, 1:] -= pixels[:, :-1].copy()  # horizontal differencing, modulo 2**bits
@@ -239,6 +244,9 @@ def encode(picture: Picture, xmp: bytes | None) -> bytes:
     if picture.icc:
         tags.tagtype[34675] = 7
         tags[34675] = picture.icc
+    if iptc := extras.get("iptc"):
+        tags.tagtype[33723] = 7
+        tags[33723] = iptc
     if xmp:
         tags.tagtype[700] = 1
         tags[700] = xmp
@@ -247,12 +255,12 @@ def encode(picture: Picture, xmp: bytes | None) -> bytes:
     return out.getvalue() + b"".join(strips)
 
 
-def _add_exif(tags: ImageFileDirectory_v2, block: bytes) -> None:
-    """Put the metadata of an EXIF block among the tags, if Pillow can write all of it."""
+def tags_of(block: bytes | None) -> ImageFileDirectory_v2 | None:
+    """Turn an EXIF block into the tags of a TIFF; None if Pillow cannot write all of it."""
     found = ImageFileDirectory_v2()
     try:
         exif = Image.Exif()
-        exif.load(block)
+        exif.load(block or b"")
         for tag, value in texts_kept(exif).items():
             if tag in (EXIF, GPS):
                 inner = dict(exif.get_ifd(tag))
@@ -262,6 +270,5 @@ def _add_exif(tags: ImageFileDirectory_v2, block: bytes) -> None:
                 found[tag] = value
         found.tobytes()
     except Exception:  # metadata that cannot be written must not cost the picture
-        return
-    for tag, value in found.items():
-        tags[tag] = value
+        return None
+    return found

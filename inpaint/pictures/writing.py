@@ -69,7 +69,8 @@ def check_sides(size: tuple[int, int], format: str) -> None:
 def loss(picture: Picture, format: str, **how: Any) -> str:
     """Say in a sentence what `losses` names; "" if a format keeps every bit of a picture."""
     lost = losses(picture, format, **how)
-    return f"Saved as {format} it loses {', '.join(lost)}; TIFF would keep all." if lost else ""
+    better = "" if losses(picture, "TIFF", **how) else "; TIFF would keep all"
+    return f"Saved as {format} it loses {', '.join(lost)}{better}." if lost else ""
 
 
 def losses(
@@ -93,10 +94,14 @@ def losses(
     if format == "JPEG":
         lost += [f"its {name}, which is too long" for name in _too_long(picture, text or {})]
         coded = picture.extras.get("jpeg")
-        if whole or not coded or not jpeg.is_of(coded, picture.pixels.shape):
+        if whole or not coded or not jpeg.keeps(coded, picture.pixels.shape):
             lost.append(DIGITS)
     if format == "WEBP" and not picture.extras.get("lossless"):
         lost.append(DIGITS)
+    if format not in ("JPEG", "TIFF") and picture.extras.get("iptc"):
+        lost.append("its IPTC")
+    if picture.extras.get("unread") or (format == "TIFF" and tiff.tags_of(picture.exif) is None):
+        lost.append("tags that cannot be read")
     return lost
 
 
@@ -224,6 +229,8 @@ def _encode_pillow(picture: Picture, format: str, text: Mapping[str, str]) -> by
                 options["subsampling"] = extras["subsampling"]
         if comment := extras.get("comment"):
             options["comment"] = comment
+        if iptc := extras.get("iptc"):
+            options["extra"] = jpeg.iptc_segment(iptc)
     if format in ("JPEG", "WEBP"):
         options["icc_profile"] = icc
         if picture.exif:

@@ -30,6 +30,7 @@ Native = av.VideoFrame | Picture
 
 FORMATS = "mov,mp4,matroska,webm,avi,gif,flv,mpeg,mpegts,ogg,asf,yuv4mpegpipe"
 """What is let in. FFmpeg also reads playlists, which name other files and servers."""
+COVER = av.stream.Disposition.attached_pic
 MAX_SIDE = 16384
 """Most pixels on a side of a frame, as in H.264. Some encoders take more, and a gigabyte."""
 
@@ -130,6 +131,8 @@ class VideoClip:
 
     Attributes
     ----------
+    left : list
+        The tracks that are not read: other video, covers, attachments, data.
     packets : list
         What was read of the other tracks so far, with its time in seconds, for whoever copies it.
     format : str
@@ -146,9 +149,8 @@ class VideoClip:
             # FFmpeg's objects know each other: unclosed, their file and their threads would stay
             # until the garbage collector comes by.
             weakref.finalize(self, self.container.close).atexit = False
-            cover = av.stream.Disposition.attached_pic
             known = [s for s in self.container.streams.video if s.codec_context]
-            videos = [s for s in known if not s.disposition & cover]
+            videos = [s for s in known if not s.disposition & COVER]
             if not videos:
                 raise PictureError(f"The file '{path}' holds no video. Choose another file.")
             self.stream = videos[0]
@@ -158,6 +160,10 @@ class VideoClip:
         except (av.FFmpegError, UnicodeError) as error:
             raise _unreadable(path, error) from error
         self.others = [*self.container.streams.audio, *self.container.streams.subtitles]
+        taken = {self.stream.index, *(track.index for track in self.others)}
+        self.left = [
+            s for s in self.container.streams if s.index not in taken and not _redundant(s)
+        ]
         self.packets: list[tuple[Fraction, Any]] = []
         self.damaged: list[str] = []
         self.read, self.shown = 0, 0.0
@@ -268,6 +274,12 @@ def _decoded(
             yield frame
 
 
+def _redundant(stream: Any) -> bool:
+    """Say whether a track only tells what FFmpeg knows without it: chapters, or a time code."""
+    data = stream.type == "data"
+    return data and (stream.discard == av.stream.Discard.all or "timecode" in stream.metadata)
+
+
 def _next(last: int, clip: VideoClip) -> int:
     return 0 if last < 0 else last + _step(clip)
 
@@ -351,8 +363,8 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     Parameters
     ----------
     mask : Strokes, array, path
-        Strokes, an array or a picture are for all frames; a folder of pictures or a video holds
-        one for each. White = repaint.
+        Strokes, an array or a picture are for all frames; a folder of pictures, a video or an
+        animated GIF holds one for each. White = repaint.
     size : tuple
         Width and height of the frames; masks of another size are resized.
 
@@ -366,10 +378,10 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     elif isinstance(mask, str | os.PathLike) and Path(mask).is_dir():
         folder = FolderClip(Path(mask))
         return (masks.read(file, size) for file in folder.files), folder.expected
-    elif isinstance(mask, str | os.PathLike) and Path(mask).suffix.lower() not in EXTENSIONS:
+    elif isinstance(mask, str | os.PathLike) and _moves(Path(mask)):
         video = VideoClip(Path(mask))
         masks.check_shape(video.size, size)
-        return (_white(frame.pixels, size) for frame in video.frames()), video.expected
+        return (_white(frame.native, size) for frame in video.frames()), video.expected
     else:
         still = masks.read(mask, size)
     if not still.any():
@@ -377,8 +389,21 @@ def masks_of(mask: Any, size: tuple[int, int]) -> tuple[Iterator[Mask], int]:
     return repeat(still), 0
 
 
-def _white(pixels: Pixels, size: tuple[int, int]) -> Mask:
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+def _moves(path: Path) -> bool:
+    """Say whether a file holds a mask for each frame; several pictures that are no film raise."""
+    if path.suffix.lower() not in EXTENSIONS:
+        return True
+    picture = pictures.read(path)
+    if picture.extras.get("more") and picture.format != "GIF":
+        raise PictureError(
+            f"The mask '{path}' has several pages or frames. Give one picture for all frames, or "
+            "a folder, a video or a GIF with one for each."
+        )
+    return bool(picture.extras.get("more"))
+
+
+def _white(frame: Native, size: tuple[int, int]) -> Mask:
+    assert isinstance(frame, av.VideoFrame)
+    rgba = frame.to_ndarray(format="rgba")
+    grey = np.minimum(cv2.cvtColor(rgba, cv2.COLOR_RGBA2GRAY), rgba[..., 3])  # clear is unpainted
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_NEAREST_EXACT) > 127)

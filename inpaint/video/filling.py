@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inpaint import editing, masks
 from inpaint.editing import Stopped
+from inpaint.pictures import Picture
 from inpaint.regions import Region
 from inpaint.settings import Settings
 from inpaint.video.borrowing import RIM, Borrowing, Look, ahead, behind
@@ -133,6 +134,8 @@ class Work:
             filled = hole.colours * look.maximum
             # Later frames look at the fill; the file gets it blended with what was there.
             alpha = masks.feather(look.hole, self.wanted.feather)
+            if isinstance(frame.native, Picture):  # what is transparent has no colour to blend with
+                alpha[look.hole & masks.from_alpha(frame.native)] = 1
             pixels = frame.pixels.copy()
             Region(hole.box, hole.box).paste(pixels, filled, crop(alpha))
             look.pixels = frame.pixels.copy()

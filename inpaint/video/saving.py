@@ -19,9 +19,19 @@ from av.codec import Codec, CodecContext
 from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 from numpy.typing import NDArray
 
-from inpaint import pictures
+from inpaint import masks, pictures
 from inpaint.pictures import EXTENSIONS, Picture, PictureError
-from inpaint.video.clips import Clip, FolderClip, Frame, Pixels, VideoClip, converted, like, planes
+from inpaint.video.clips import (
+    COVER,
+    Clip,
+    FolderClip,
+    Frame,
+    Pixels,
+    VideoClip,
+    converted,
+    like,
+    planes,
+)
 
 Mask = NDArray[np.bool_]
 
@@ -147,7 +157,11 @@ class FolderWriter:
             own = picture.pixels.copy()
             filled = pixels[touched].astype(np.float32)[None] / picture.maximum
             own[touched] = np.rint(picture.native(filled))[0]
-            picture = replace(picture, pixels=own)
+            alpha = picture.alpha
+            if alpha is not None:  # what is filled on transparent ground becomes opaque
+                ground = touched & masks.from_alpha(picture)
+                alpha = np.where(ground, own.dtype.type(picture.maximum), alpha)
+            picture = replace(picture, pixels=own, alpha=alpha)
         pictures.write(picture, self.folder / next(self.names), text={"inpaint": self.recipe})
 
     def finish(self, whole: bool) -> None:
@@ -172,10 +186,10 @@ class VideoWriter:
             )
         if not out.parent.is_dir():
             raise PictureError(f"There is no folder '{out.parent}' to write to; make it first.")
-        self.clip, self.out = clip, out
+        self.clip, self.out, self.place = clip, out, out.resolve()  # a link goes on leading to it
         self._notes: list[str] = []
         self.lengths: dict[int, int] = {}
-        self.part = pictures.part_of(out)
+        self.part = pictures.part_of(self.place)
         kind = CONTAINERS[suffix]
         name, options = self._encoder(kind, lossless)
         try:
@@ -191,6 +205,14 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             self.drop()
             raise self._refused(error) from error
+        if self._notes and self.place == clip.path.resolve():
+            self.drop()
+            raise PictureError(
+                f"'{out}' holds more than would be left of it: {' '.join(self._notes)} "
+                "Give the result another name."
+            )
+        if clip.turns:
+            self._notes.append("The clip is stored upright now, no longer with a note to turn it.")
 
     def write(self, frame: Frame, pixels: Pixels, touched: Mask) -> None:
         """Encode a frame, and copy the sound up to it."""
@@ -221,7 +243,7 @@ class VideoWriter:
             self.container.close()
             with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(self.part, self.out)
+            os.replace(self.part, self.place)
         except (av.FFmpegError, OSError) as error:
             raise self._refused(error) from error
 
@@ -302,8 +324,6 @@ class VideoWriter:
             self._notes.append(
                 "Colours were converted from RGB; save as .mkv to keep them exactly."
             )
-        if self.clip.turns:
-            self._notes.append("The clip is stored upright now, no longer with a note to turn it.")
 
     def _video(self, name: str, options: Mapping[str, str]) -> Any:
         clip = self.clip
@@ -331,6 +351,8 @@ class VideoWriter:
     def _copies(self) -> dict[int, Any]:
         """Give every track that can be kept a place; index in the source -> track."""
         copies, allowed = {}, self.container.supported_codecs
+        for what in dict.fromkeys(map(_named, self.clip.left)):
+            self._notes.append(f"The {what} is left out.")
         for stream in self.clip.others:
             name = stream.codec_context.codec.canonical_name if stream.codec_context else ""
             if name not in allowed:
@@ -346,9 +368,14 @@ class VideoWriter:
 
     def _describe(self, recipe: str) -> None:
         source = self.clip.container
-        texts = {k: v for k, v in source.metadata.items() if k not in _TECHNICAL}
+        texts = {k.lower(): v for k, v in source.metadata.items()}  # Matroska's are in capitals
+        texts = {k: v for k, v in texts.items() if k not in _TECHNICAL}
+        said = texts.pop("comment", "")
+        if said and not said.startswith(_RECIPE):
+            if self.container.format.name == "mov" or texts.setdefault("description", said) != said:
+                self._notes.append("The clip's comment gives way to the recipe.")
         # A place of its own for it would not survive in MP4.
-        self.container.metadata.update({"comment": recipe, **texts})
+        self.container.metadata.update({**texts, "comment": recipe})
         self.container.set_chapters(source.chapters())
 
     def _copy(self, until: float) -> None:
@@ -366,8 +393,17 @@ class VideoWriter:
         return PictureError(f"The video '{self.out}' cannot be saved: {reason.rstrip('.')}.")
 
 
-_TECHNICAL = {"encoder", "major_brand", "minor_version", "compatible_brands", "ENCODER", "DURATION"}
+_TECHNICAL = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 """What the new file says for itself."""
+_RECIPE = '{"inpaint": '
+"""What a recipe begins with."""
+
+
+def _named(stream: Any) -> str:
+    """Name a track that is not taken over."""
+    if stream.disposition & COVER:
+        return "cover picture"
+    return {"video": "further video track", "attachment": "attachment"}.get(stream.type, "data")
 
 
 def _plain(format: av.VideoFormat) -> bool:

@@ -25,7 +25,7 @@ TIED = {
 RASTERS = {"area": 1, "point": 2, "unsaid": None}
 
 
-def scene(tied, raster, size=(20, 24)):
+def scene(tied, raster, size=(20, 24), **options):
     """A GeoTIFF as another program writes it."""
     keys = [(1024, 0, 1, 1)] + ([(1025, 0, 1, raster)] if raster else [])
     directory = tuple(np.ravel([(1, 1, 0, len(keys)), *keys]).tolist())
@@ -33,7 +33,7 @@ def scene(tied, raster, size=(20, 24)):
     tags += [(KEYS, "H", len(directory), directory, True), (34737, "s", 0, "WGS 84|", True)]
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     out = io.BytesIO()
-    tifffile.imwrite(out, pixels, photometric="rgb", extratags=tags, metadata=None)
+    tifffile.imwrite(out, pixels, photometric="rgb", extratags=tags, metadata=None, **options)
     return out.getvalue()
 
 
@@ -93,6 +93,14 @@ def test_a_variation_that_shrinks_stays_where_it_is_on_the_map(tied, raster):
     for x, y in [(0, 0), (250.5, 7.5), (500, 15)]:
         there = place(after, x * 384 / 500, y * 12 / 15)
         np.testing.assert_allclose(there, place(before, x, y), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("tied", TIED)
+def test_a_bigtiff_keeps_its_georeference(tied):
+    data = scene(TIED[tied], 2, bigtiff=True)
+    result = edit(data, mask=MASK, **FAST)
+    assert tags_of(result.candidates[0].encode("TIFF")) == tags_of(data) != {}
+    assert result.loss("out.tif") == ""
 
 
 def test_what_is_made_anew_lies_nowhere_and_that_is_said():

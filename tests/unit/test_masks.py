@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from inpaint import masks
+from inpaint import masks, pictures
 from inpaint.masks import Stroke, Strokes
 from inpaint.pictures import Picture, PictureError
 
@@ -344,6 +344,18 @@ def test_read_takes_files_and_images():
         assert picture_of(masks.read(source, (2, 1))) == [".#"]
     with pytest.raises(PictureError):
         masks.read(b"nothing", (2, 1))
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("extra", [0, 255])
+def test_read_takes_a_further_band_for_no_colour(colours, extra):
+    want = np.zeros((6, 8), bool)
+    want[2:4, 3:6] = True
+    pixels = np.dstack([np.uint8(255) * want] * colours + [np.full((6, 8), extra, np.uint8)])
+    kind = {1: 1, 3: 2}[colours]
+    data = pictures.encode(Picture(pixels, bands=True, extras={"bands": (kind, (0,))}), "TIFF")
+    assert pictures.read(data).bands
+    assert np.array_equal(masks.read(data, (8, 6)), want)
 
 
 def test_read_resamples_to_the_nearest():

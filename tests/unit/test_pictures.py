@@ -202,7 +202,8 @@ def test_cmyk_jpeg_is_not_inverted():
 
 def test_animation_and_pages_give_their_first():
     first, second = (Image.fromarray(np.full((4, 5, 3), v, np.uint8)) for v in (10, 200))
-    for format, options in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("GIF", {})):
+    lossless = {"lossless": True}
+    for format, options in dict(PNG={}, TIFF={}, WEBP=lossless, GIF={}, MPO={}).items():
         out = io.BytesIO()
         first.save(out, format, save_all=True, append_images=[second], **options)
         picture = pictures.read(out.getvalue())
@@ -222,6 +223,13 @@ def test_a_smaller_copy_of_a_page_is_no_page():
     with Image.open(out) as image:
         assert image.n_frames == 2
     assert "more" not in pictures.read(out.getvalue()).extras
+    out = io.BytesIO()
+    large.save(out, "MPO", save_all=True, append_images=[small])
+    kind = struct.pack("<I", 0x010001)  # of what cameras show on their screen
+    entry = out.getvalue().index(struct.pack("<I", 0x030000)) + 16
+    copied = out.getvalue()[:entry] + kind + out.getvalue()[entry + 4 :]
+    assert "more" in pictures.read(out.getvalue()).extras
+    assert "more" not in pictures.read(copied).extras
 
 
 # Palettes and transparency
@@ -318,6 +326,20 @@ def test_damaged_exif_does_not_cost_the_picture():
         picture = pictures.read(saved(RGB, "PNG", exif=block))
         np.testing.assert_array_equal(picture.pixels, RGB)
         assert pictures.encode(picture, "TIFF")
+
+
+def test_tags_that_cannot_be_read_are_named():
+    data = saved(RGB, "TIFF", tiffinfo={270: "a scene", 65000: 3}, big_tiff=True)
+    assert pictures.losses(pictures.read(data), "TIFF") == []
+    kind = data.index(struct.pack("<HHQQ", 65000, 3, 1, 3)) + 2
+    odd = pictures.read(data[:kind] + b"\x12" + data[kind + 1 :])  # IFD8
+    damaged = Picture(RGB, exif=b"II*\0\xff\xff\xff\xff")
+    for picture in (odd, damaged):
+        said = "Saved as TIFF it loses tags that cannot be read."
+        assert pictures.loss(picture, "TIFF") == said
+    assert pictures.losses(damaged, "PNG") == []
+    with Image.open(io.BytesIO(pictures.encode(odd, "TIFF"))) as image:
+        assert image.tag_v2[270] == "a scene" and 65000 not in image.tag_v2
 
 
 def test_png_text_gamma_and_resolution_are_kept():

@@ -209,6 +209,27 @@ def test_orientation(orientation, tmp_path):
     np.testing.assert_array_equal(pictures.read(twice).pixels[away], found.pixels[away])
 
 
+@pytest.mark.parametrize("kind", ["blocks kept", "encoded afresh"])
+def test_iptc_travels_without_the_thumbnails_beside_it(kind):
+    caption = b"\x1c\x02\x78\0\x07a day..\x1c\x02\x50\0\x04Jane"
+    data = {"blocks kept": written(photograph(61, 83)), "encoded afresh": RARE["cmyk"]}[kind]
+    resources = b"Photoshop 3.0\0"
+    for code, body in ((1033, b"FACE"), (0x0404, caption), (1036, b"FACE")):
+        resources += b"8BIM" + struct.pack(">HHI", code, 0, len(body)) + body
+        resources += bytes(len(body) % 2)
+    data = data[:2] + b"\xff\xed" + struct.pack(">H", len(resources) + 2) + resources + data[2:]
+    edited, _ = repaint(pictures.read(data), BOX)
+    again = pictures.encode(edited)
+    with Image.open(io.BytesIO(again)) as image:
+        assert image.info["photoshop"] == {0x0404: caption} and b"FACE" not in again
+    with Image.open(io.BytesIO(pictures.encode(edited, "TIFF"))) as image:
+        assert image.tag_v2[33723] == caption
+    lost = [pictures.losses(edited, format) for format in ("JPEG", "TIFF", "PNG")]
+    assert ["its IPTC" in some for some in lost] == [False, False, True]
+    previewed = data.replace(b"\x1c\x02\x78", b"\x1c\x02\xca")
+    assert b"a day" not in pictures.encode(pictures.read(previewed))
+
+
 def test_orientation_in_xmp_follows():
     packet = b'<rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF>'
     data = saved(photograph(40, 60), exif=b"Exif\0\0" + exif(6), xmp=packet)
@@ -308,18 +329,39 @@ def test_a_failure_anywhere_is_encoded_afresh(monkeypatch, tmp_path):
     edited, mask = repaint(pictures.read(data), BOX)
     shell = saved(np.zeros((1, 1, 3), np.uint8))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    assert jpeg.encode(Image.fromarray(edited.pixels), edited.extras["jpeg"], shell) is None
-    assert pictures.read(pictures.encode(edited)).size == edited.size
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sys, "platform", "darwin")
+        assert pictures.losses(edited, "JPEG") == []
+        assert jpeg.encode(Image.fromarray(edited.pixels), edited.extras["jpeg"], shell) is None
+        assert pictures.losses(edited, "JPEG") == [pictures.DIGITS]
+        assert pictures.read(pictures.encode(edited)).size == edited.size
     monkeypatch.setattr(tempfile, "tempdir", None)
+    pictures.encode(edited)
+    assert pictures.losses(edited, "JPEG") == []
     monkeypatch.setitem(sys.modules, "jpeglib", None)  # as if it were not installed
     jpeg._library.cache_clear()
     assert jpeg.encode(Image.fromarray(edited.pixels), edited.extras["jpeg"], shell) is None
     again = raw(pictures.encode(edited))
     assert np.abs(again.astype(int) - edited.pixels).mean() < 9
     assert (again != raw(data)).any(axis=2)[far(mask, 16, 16)].any()
+    assert pictures.losses(edited, "JPEG") == [pictures.DIGITS]
 
 
-def test_temporary_files_are_removed(monkeypatch, tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a temporary folder is needed")
+def test_a_full_temporary_folder_costs_no_pixel(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    data = written(photograph(101, 147))
+    edited, mask = repaint(pictures.read(data), BOX)
+    again, open_before = raw(pictures.encode(edited)), len(os.listdir("/proc/self/fd"))
+    np.testing.assert_array_equal(again[far(mask, 16, 16)], raw(data)[far(mask, 16, 16)])
+    pictures.encode(edited)
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_temporary_files_are_removed(monkeypatch, tmp_path, platform):
+    if platform == "darwin":
+        monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     data = written(photograph(101, 147))
     edited, _ = repaint(pictures.read(data), BOX)

@@ -1,5 +1,6 @@
 """Clips are made here, so that what is behind every hole is known."""
 
+import json
 import struct
 from fractions import Fraction
 from itertools import pairwise
@@ -70,12 +71,14 @@ def save_video(
     options=None,
     sound=0,
     texts=None,
+    about=None,
 ):
     """Write a video; `times` are in thousandths of a second, `sound` is in seconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *frames[0].shape[1::-1], format
         stream.metadata.update(texts or {})
+        container.metadata.update(about or {})
         if times:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if sound:
@@ -282,7 +285,24 @@ def test_pictures_keep_every_byte_outside(tmp_path, kind):
         assert new.pixels.dtype == old.pixels.dtype and new.pixels.shape == old.pixels.shape
         assert np.array_equal(new.pixels[outside], old.pixels[outside])
         assert not np.array_equal(new.pixels[LOGO], old.pixels[LOGO])
-        assert old.alpha is None or np.array_equal(new.alpha, old.alpha)
+        if old.alpha is not None:  # what is filled on transparent ground is seen
+            clear = ~outside & (old.alpha < 128)
+            assert np.array_equal(new.alpha, np.where(clear, 255, old.alpha))
+
+
+def test_what_is_filled_on_transparent_ground_is_the_fill_whole(tmp_path):
+    hole, folder = masks.grow(LOGO, 3), tmp_path / "in"
+    folder.mkdir()
+    for number, frame in enumerate(panned(3, 8)):
+        frame[hole] = [255, 0, 255]  # hidden, and no colour of the scene
+        clear = np.where(hole, 0, 255).astype(np.uint8)
+        pictures.write(Picture(frame, clear), folder / f"{number}.png")
+    video.edit(folder, LOGO, tmp_path / "out", **FAST)
+    for path in (tmp_path / "out").iterdir():
+        made = pictures.read(path)
+        assert (made.alpha == 255).all()
+        red, green, blue = made.pixels[hole].astype(int).T
+        assert (np.minimum(red, blue) - green).max() < 150
 
 
 @pytest.mark.parametrize(
@@ -349,6 +369,73 @@ def test_subtitles_and_chapters_are_kept_where_they_can_be(tmp_path):
         assert [bytes(p) for p in container.demux(subtitles=0) if p.size] == [b"Hello"]
     (note,) = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST).notes
     assert note.startswith("The subtitles (subrip) cannot be kept in .mp4")
+    for _ in "12":  # FFmpeg reads MP4's chapters as a track, too
+        assert video.edit(tmp_path / "out.mp4", LOGO, tmp_path / "out.mp4", **FAST).notes == ()
+
+
+def test_tracks_that_are_left_out_are_named_and_never_overwritten(tmp_path):
+    plain = save_video(tmp_path / "plain.mkv", with_logo(panned(2)))
+    cover = tmp_path / "cover.jpg"
+    Image.fromarray(WIDE).save(cover)
+    source = tmp_path / "in.mkv"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        shown, other = (new.add_stream_from_template(old.streams.video[0]) for _ in "12")
+        new.add_attachment("letters.ttf", "application/x-truetype-font", b"letters")
+        new.add_attachment("cover.jpg", "image/jpeg", cover.read_bytes())
+        for packet in old.demux():
+            if packet.size:
+                for track in (shown, other):
+                    packet.stream = track
+                    new.mux(packet)
+    told = {f"The {what} is left out." for what in ("further video track", "attachment")}
+    told.add("The cover picture is left out.")
+    before = source.read_bytes()
+    assert set(video.edit(source, LOGO, tmp_path / "out.mkv", **FAST).notes) == told
+    with pytest.raises(PictureError, match="holds more than would be left of it: The further"):
+        video.edit(source, LOGO, source, **FAST)
+    assert source.read_bytes() == before and not list(tmp_path.glob(".*"))
+
+
+def test_a_clip_may_be_overwritten_through_a_link_where_nothing_is_lost(tmp_path):
+    source = save_video(
+        *(tmp_path / "in.mp4", with_logo(panned(2))), sound=0.1, texts={"timecode": "01:00:00:00"}
+    )
+    link = tmp_path / "link.mp4"
+    link.symlink_to(source)
+    before = source.read_bytes()
+    for seed in (1, 2):  # its own time code comes back as a track
+        assert video.edit(source, LOGO, link, **FAST, seed=seed).notes == ()
+        assert link.is_symlink() and source.read_bytes() != before
+        before = source.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def about(path):
+    with av.open(str(path)) as container:
+        return {name.lower(): text for name, text in container.metadata.items()}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+def test_the_comment_is_the_recipe_and_what_it_was_moves_on(tmp_path, suffix):
+    told = {"comment": "https://example.org"}
+    source = save_video(tmp_path / f"in.{suffix}", with_logo(panned(2)), about=told)
+    once, twice = (tmp_path / f"{name}.{suffix}" for name in ("once", "twice"))
+    result = video.edit(source, LOGO, once, **FAST)
+    lost = ("The clip's comment gives way to the recipe.",) * (suffix == "mov")
+    assert result.notes == lost
+    assert about(once)["comment"] == json.dumps(result.recipe)
+    assert about(once).get("description") == (None if lost else "https://example.org")
+    result = video.edit(once, LOGO, twice, **FAST, seed=5)
+    assert result.notes == () and about(twice)["comment"] == json.dumps(result.recipe)
+    assert about(twice).get("description") == about(once).get("description")
+
+
+def test_a_comment_that_finds_no_place_is_named(tmp_path):
+    told = {"comment": "mine", "description": "a day"}
+    source = save_video(tmp_path / "in.mp4", with_logo(panned(2)), about=told)
+    result = video.edit(source, LOGO, tmp_path / "out.mp4", **FAST)
+    assert result.notes == ("The clip's comment gives way to the recipe.",)
+    assert about(tmp_path / "out.mp4")["description"] == "a day"
 
 
 def test_the_longest_name_is_written(tmp_path):
@@ -495,6 +582,24 @@ def test_masks_of_every_kind_are_one(tmp_path):
         assert all(np.array_equal(next(found), LOGO) for _ in range(2))
         found, _ = masks_of(kind, (192, 160))  # as large as the clip
         assert np.array_equal(next(found), LOGO.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_an_animated_gif_holds_a_mask_for_each_frame(tmp_path, clear):
+    holes = [np.roll(LOGO, 9 * t, 0) for t in range(3)] + [np.zeros_like(LOGO)]
+    frames = [np.dstack([np.uint8(255) * hole] * (4 if clear else 3)) for hole in holes]
+    first, *rest = map(Image.fromarray, frames)
+    first.save(tmp_path / "m.gif", save_all=True, append_images=rest, disposal=2)
+    found, count = masks_of(tmp_path / "m.gif", SIZE)
+    assert count == 4 and np.array_equal(list(found), holes)
+
+
+@pytest.mark.parametrize("name", ["m.webp", "m.tif"])
+def test_several_pictures_in_a_file_are_no_masks_of_frames(tmp_path, name):
+    first, second = (Image.fromarray(np.uint8(255) * np.roll(LOGO, t, 0)) for t in (0, 9))
+    first.save(tmp_path / name, save_all=True, append_images=[second], lossless=True)
+    with pytest.raises(PictureError, match="several pages or frames"):
+        masks_of(tmp_path / name, SIZE)
 
 
 def test_frames_are_in_the_order_of_their_numbers(tmp_path):
