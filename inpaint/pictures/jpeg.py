@@ -113,9 +113,7 @@ def encode(image: Image.Image, source: bytes, shell: bytes) -> bytes | None:
         None if that fails for any reason; the image must then be encoded afresh. `keeps` says so.
     """
     data = None
-    with suppress(
-        Exception
-    ):  # no jpeglib, a damaged source, coefficients out of range, no room ...
+    with suppress(Exception):  # no jpeglib, a damaged source, coefficients out of range, no room
         data = _encode(_array(image), source, shell)
     (_failed.discard if data else _failed.add)(hash(source))
     return data

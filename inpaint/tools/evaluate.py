@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ COLUMNS = {
 }
 """Key of each measure: its heading and decimals."""
 TRUTH = "truth"
+ROUNDED = 10 * math.log10(12 * 255**2)
+"""PSNR in dB after rounding to 8 bits; an exact fill counts as this, lest it decide the mean."""
 
 Progress = Callable[[int, int, str], None]
 """(crops done, crops in all, what is being done)."""
@@ -219,9 +222,10 @@ def _statistics(
     out = {"seam": ratio_of(border, outside), "swd": distance.compare(singles)}
     if one.method == TRUTH:
         return out
-    for name, metric in (("psnr", metrics.psnr), ("ssim", metrics.ssim)):
-        out[name] = mean_of(list(map(metric, truths, singles, holes)))
-        out[f"{name}_mean"] = mean_of(list(map(metric, truths, means, holes)))
+    for some, suffix in ((singles, ""), (means, "_mean")):
+        ratios = map(metrics.psnr, truths, some, holes)
+        out[f"psnr{suffix}"] = mean_of([min(ratio, ROUNDED) for ratio in ratios])
+        out[f"ssim{suffix}"] = mean_of(list(map(metrics.ssim, truths, some, holes)))
     out["texture"] = mean_of(list(map(metrics.texture, truths, singles, holes)))
     if min(map(len, fills)) > 1:
         out["diversity"] = mean_of(list(map(metrics.diversity, fills, holes)))
@@ -331,8 +335,8 @@ def _cell(row: Row, key: str) -> str:
     if key not in row.values:
         return ""
     value, digits = row.values[key], COLUMNS[key][1]
-    if not np.isfinite(value.value):
-        return "none" if np.isnan(value.value) else "exact"
+    if np.isnan(value.value):
+        return "none"
     gap = row.against_first.get(key)
     surely = gap is not None and (gap.low > 0 or gap.high < 0)
     span = f"{value.low:.{digits}f} to {value.high:.{digits}f}"

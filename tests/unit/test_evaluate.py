@@ -136,6 +136,13 @@ def test_the_same_seed_gives_the_same_numbers(folder, tmp_path):
     assert ours["psnr"][1] <= ours["psnr"][0] <= ours["psnr"][2]
 
 
+def test_an_exact_fill_does_not_decide_the_mean(folder, tmp_path):
+    (folder / "more" / "1.png").unlink()
+    Image.new("RGB", (48, 40), "teal").save(folder / "1.png")
+    row, *_ = report(folder, tmp_path, masks=("box",), methods=("ns",), count=12)["rows"]
+    assert all(10 < value < 58.9 for value in row["psnr"])
+
+
 def test_differences_are_paired_with_the_first_method(folder, tmp_path):
     rows = report(folder, tmp_path, masks=("box",))["rows"]
     telea, ns, truth = rows
