@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime
-import time
 from inspect import signature
 from threading import Event
 
@@ -79,30 +78,36 @@ def ran(session):
     return run
 
 
-def slow(monkeypatch, what, name):
-    """Let a function take a while."""
-    real = getattr(what, name)
+def held(monkeypatch, what, name):
+    """Let a function wait; return what tells that it does, and what lets it go on."""
+    real, begun, go = getattr(what, name), Event(), Event()
 
-    def slowed(*arguments, **more):
-        time.sleep(0.5)
+    def waiting(*arguments, **more):
+        begun.set()
+        assert go.wait(20)
         return real(*arguments, **more)
 
-    monkeypatch.setattr(what, name, slowed)
+    monkeypatch.setattr(what, name, waiting)
+    return begun, go
 
 
-async def both(tab, first, second):
-    """Send the second while the first is worked on."""
+async def meanwhile(first, begun, go, second):
+    """Send the second while the first is held."""
     task = asyncio.create_task(first)
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
+    other = asyncio.create_task(second)
     await asyncio.sleep(0.1)
-    assert not tab.answered
-    await asyncio.gather(task, second)
+    go.set()
+    await other
+    return await task
 
 
 def test_what_changes_a_session_waits_for_what_came_before(tab, monkeypatch):
     run = ran(tab.session)
-    slow(monkeypatch, review, "comparison")
+    hold = held(monkeypatch, review, "comparison")
     pick = tab.send("on_pick", [SHEET], index=1, value=None)
-    asyncio.run(both(tab, pick, tab.send("on_merge", [SHEET])))
+    asyncio.run(meanwhile(pick, *hold, tab.send("on_merge", [SHEET])))
     assert tab.answered == ["on_pick", "on_merge"]
     assert tab.session.draft is run.candidates[1]
 
@@ -111,9 +116,9 @@ def test_a_merge_is_kept_that_is_still_being_made(tab, monkeypatch):
     run = ran(tab.session)
     asyncio.run(tab.send("on_merge", [SHEET]))
     tab.answered.clear()
-    slow(monkeypatch, review.reviewing, "merged")
+    hold = held(monkeypatch, review.reviewing, "merged")
     pick = tab.send("on_pick", [SHEET], index=1, value=None)
-    asyncio.run(both(tab, pick, tab.send("on_merge", [SHEET])))
+    asyncio.run(meanwhile(pick, *hold, tab.send("on_merge", [SHEET])))
     assert tab.answered == ["on_pick", "on_merge"]
     assert len(run.candidates) == 3 and tab.session.draft is None
 
@@ -122,18 +127,17 @@ def test_another_tab_and_what_only_asks_do_not_wait(demo, tab, monkeypatch):
     other = Tab(demo, Session(Visit.begin("name", b"", Picture(PIXELS))))
     other.answered = tab.answered
     ran(tab.session)
-    slow(monkeypatch, review, "comparison")
+    begun, go = held(monkeypatch, review, "comparison")
 
-    async def all_three():
-        pick = asyncio.create_task(tab.send("on_pick", [SHEET], index=1, value=None))
-        await asyncio.sleep(0.1)
+    async def both():
         await asyncio.gather(
             other.send("on_guide_remove", ["fill"]), tab.send("mask_file", [SHEET])
         )
-        assert not pick.done()
-        await pick
+        assert sorted(tab.answered) == ["mask_file", "on_guide_remove"]
+        go.set()
 
-    asyncio.run(all_three())
+    pick = tab.send("on_pick", [SHEET], index=1, value=None)
+    asyncio.run(meanwhile(pick, begun, Event(), both()))
 
 
 def test_what_is_open_is_kept_for_an_hour_from_the_last_event(tab):
@@ -151,30 +155,13 @@ def test_what_is_open_is_kept_for_an_hour_from_the_last_event(tab):
 
 
 def test_what_damage_is_found_lies_on_the_picture_that_was_searched(tab, monkeypatch):
-    looking, looked = Event(), Event()
     damage = PIXELS[..., 0] > 200
-
-    def proposal(*_, **__):
-        looking.set()
-        assert looked.wait(20)
-        return damage
-
-    monkeypatch.setattr(inpaint, "proposal", proposal)
+    monkeypatch.setattr(inpaint, "proposal", lambda *_, **__: damage)
+    hold = held(monkeypatch, inpaint, "proposal")
     ran(tab.session)
-
-    async def meanwhile():
-        find = asyncio.create_task(tab.send("on_find", finding(tab)))
-        while not looking.is_set():
-            await asyncio.sleep(0.01)
-        assert tab.session.job
-        proceed = asyncio.create_task(tab.send("on_proceed", [SHEET]))
-        await asyncio.sleep(0.1)
-        looked.set()
-        found = await find
-        await proceed
-        return [part["value"] for part in found if isinstance(part, dict) and "value" in part]
-
-    values = asyncio.run(meanwhile())
+    find, proceed = tab.send("on_find", finding(tab)), tab.send("on_proceed", [SHEET])
+    found = asyncio.run(meanwhile(find, *hold, proceed))
+    values = [part["value"] for part in found if isinstance(part, dict) and "value" in part]
     (sheet,) = [value for value in values if isinstance(value, dict) and "base" in value]
     assert sheet["base"] and sheet["width"] == 44
     assert tab.session.job is None and tab.session.visit.base is None
