@@ -78,6 +78,21 @@ def test_what_stands_in_the_hole_of_a_found_object_stays(session, monkeypatch, e
     np.testing.assert_array_equal(now, was & ~ring if erase else was | ring)
 
 
+def test_an_object_of_a_picture_that_was_left_is_not_added(session, monkeypatch):
+    def find(*_):
+        session.visit.picture = pictures.read(np.zeros((40, 44, 3), np.uint8))
+        return np.ones((40, 44), bool)
+
+    monkeypatch.setattr("inpaint.sam.find", find)
+    rough = Strokes(SIZE, (Stroke("brush", 2, ((11, 20),)),))
+    assert opening.snapped(session, rough, "cpu") == []
+
+
+def test_a_clip_that_was_filled_is_kept(session, tmp_path):
+    session.clip_made = tmp_path / "filled.mp4"
+    assert session.files() == {str(session.clip_made)}
+
+
 def test_nothing_is_added_while_something_else_goes_on(session):
     drawn = Strokes(SIZE, (BRUSH,))
     with pytest.raises(gr.Error, match="Open a picture"):
