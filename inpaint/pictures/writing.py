@@ -69,8 +69,10 @@ def check_sides(size: tuple[int, int], format: str) -> None:
 def loss(picture: Picture, format: str, **how: Any) -> str:
     """Say in a sentence what `losses` names; "" if a format keeps every bit of a picture."""
     lost = losses(picture, format, **how)
+    if not lost:
+        return ""
     better = "" if losses(picture, "TIFF", **how) else "; TIFF would keep all"
-    return f"Saved as {format} it loses {', '.join(lost)}{better}." if lost else ""
+    return f"Saved as {format} it loses {', '.join(lost)}{better}."
 
 
 def losses(

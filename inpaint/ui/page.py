@@ -23,7 +23,7 @@ from inpaint.ui.layout import Parts, make_page, shelf
 from inpaint.ui.options import Options
 from inpaint.ui.outcome import wire_downloads, wire_history, wire_results
 from inpaint.ui.running import busy, followed, freed, then_run, wire_running
-from inpaint.ui.session import Session, sorry
+from inpaint.ui.session import Session
 from inpaint.ui.showing import (
     Updates,
     estimating,
@@ -32,7 +32,6 @@ from inpaint.ui.showing import (
     on_canvas,
     opened,
     quiet,
-    shown,
     task_chosen,
     task_parts,
     together,
@@ -130,9 +129,7 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
     )
 
     def on_snap(session: Session | None, event: gr.EventData) -> Updates:
-        if session is None:
-            raise sorry(say("open_first"))
-        found = opening.snapped(session, rough_strokes(event), options.device)
+        found = opening.snapped(opening.present(session), rough_strokes(event), options.device)
         return {parts.canvas: gr.update(append=added(*found))}
 
     parts.canvas.snap(on_snap, parts.session, parts.canvas, trigger_mode="multiple", **quiet(parts))
@@ -144,10 +141,10 @@ def _wire_opening(parts: Parts, options: Options, line: Line) -> None:
 
         def found(sheet: Sheet | str) -> Updates:
             assert session is not None
+            page = {parts.proceed: gr.update(interactive=session.visit.shown is not None)}
             if isinstance(sheet, str):
-                return together(freed(parts, sheet), shown(parts, session))
-            seen = {parts.canvas: gr.update(value=sheet)}
-            return together(freed(parts, ""), shown(parts, session), seen)
+                return {**freed(parts, sheet), **page}
+            return together(freed(parts, ""), page, {parts.canvas: gr.update(value=sheet)})
 
         work = opening.find(session, strokes, line, task, *values)
         begun = {**busy(parts, True), parts.proceed: gr.update(interactive=False)}

@@ -164,6 +164,9 @@ def test_what_damage_is_found_lies_on_the_picture_that_was_searched(tab, monkeyp
     values = [part["value"] for part in found if isinstance(part, dict) and "value" in part]
     (sheet,) = [value for value in values if isinstance(value, dict) and "base" in value]
     assert sheet["base"] and sheet["width"] == 44
+    assert not any("review" in part for part in found if isinstance(part, dict)), (
+        "it hides the mask"
+    )
     assert tab.session.job is None and tab.session.visit.base is None
     assert tab.session.visit.picture.pixels is not PIXELS
 
